@@ -1,0 +1,242 @@
+//! The only place where parts are wired together. Tests start the same program.
+
+use crate::{
+    accounts::{AccountServices, TokenRenew},
+    event::Room,
+    gateway::{Family, Front, Gateway, Listener, Table},
+    guard::Verifier,
+    http::{Http, Sources},
+    live::Sessions,
+    scan::{Heartbeat, JoinSession, LeaveSession, RegisterClient, ScanOrder, ScanServices},
+    settings::Settings,
+    telemetry::{Telemetry, statistics},
+};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+};
+use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+
+/// A server that is bound and waits to run.
+#[derive(Debug)]
+pub struct App {
+    settings: Settings,
+    telemetry: Arc<Telemetry>,
+    gateway: Arc<Gateway>,
+    front: Arc<Front>,
+    http: Arc<Http>,
+    sessions: Arc<Sessions>,
+    public: Listener,
+    admin: Option<Listener>,
+    address: SocketAddr,
+}
+
+impl App {
+    /// Wires everything and binds the ports; port 0 takes a free one. Needs a running tokio runtime.
+    ///
+    /// # Errors
+    ///
+    /// One line that names the setting, when an address cannot be bound.
+    pub fn build(settings: &Settings, telemetry: Arc<Telemetry>) -> Result<Self, String> {
+        let server = &settings.server;
+        let bind = |name: &str, address: SocketAddr| {
+            Listener::bind(address, telemetry.clone())
+                .and_then(|listener| Ok((listener.address()?, listener)))
+                .map_err(|e| {
+                    format!("{name}: {address} cannot be bound ({e}); for example {name}=3001")
+                })
+        };
+        let (address, public) = bind("PORT", server.listen)?;
+        let admin = match server.admin {
+            Some(address) => Some(bind("ADMIN_ADDR", address)?.1),
+            None => None,
+        };
+        let verifier = Arc::new(Verifier::new(&settings.auth));
+        let limits = &settings.limits;
+        let sessions = Arc::new(Sessions::new(
+            limits.sessions_per_socket,
+            limits.sessions_max,
+        ));
+        let scan = ScanServices {
+            sessions: sessions.clone(),
+            strict_device_role: settings.auth.strict_device_role,
+            new_epoch: rand::random,
+        };
+        let accounts = AccountServices {
+            verifier: verifier.clone(),
+        };
+        let table = Table::new([scan_family(&scan), accounts_family(&accounts)]);
+        let (gateway, front) = Gateway::build(settings, telemetry.clone(), verifier.clone(), table);
+        let http = Http::new(
+            settings,
+            telemetry.clone(),
+            verifier,
+            sources(&gateway, &sessions),
+        );
+        let seen = sessions.clone();
+        telemetry.metrics.on_scrape(move |metrics| {
+            let totals = seen.totals();
+            metrics.set_sessions(totals.paired, totals.total - totals.paired);
+        });
+        Ok(Self {
+            settings: settings.clone(),
+            telemetry,
+            gateway,
+            front,
+            http,
+            sessions,
+            public,
+            admin,
+            address,
+        })
+    }
+
+    /// Where the public site listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop` resolves, then drains: unready, nobody new, what is in flight is finished,
+    /// clients are sent elsewhere over `DRAIN_PERIOD`, the ports are closed.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) {
+        let (stopping, stopped) = watch::channel(());
+        let gone = |mut stopped: watch::Receiver<()>| async move {
+            let _ = stopped.changed().await;
+        };
+        let mut servers = JoinSet::new();
+        let site = self.http.site(self.front.clone());
+        servers.spawn(self.public.serve(site, gone(stopped.clone())));
+        if let Some(admin) = self.admin {
+            let operations = self.http.operations();
+            servers.spawn(admin.serve(operations, gone(stopped)));
+        }
+        let mut jobs = Jobs {
+            settings: self.settings.clone(),
+            telemetry: self.telemetry.clone(),
+            gateway: self.gateway.clone(),
+            front: self.front.clone(),
+            http: self.http.clone(),
+            sessions: self.sessions,
+        }
+        .start();
+        self.http.set_ready(true);
+        stop.await;
+
+        let began = Instant::now();
+        let clients = self.gateway.connected();
+        tracing::info!(target: "signalbox::drain", clients, "Draining began.");
+        self.telemetry.metrics.set_draining();
+        self.http.set_ready(false);
+        self.front.drain();
+        let left = self.gateway.drain(self.settings.server.drain_period).await;
+        drop(stopping);
+        while servers.join_next().await.is_some() {}
+        jobs.abort_all();
+        tracing::info!(
+            target: "signalbox::drain",
+            clients,
+            left,
+            duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            "Draining ended."
+        );
+    }
+}
+
+fn scan_family(scan: &ScanServices) -> Family {
+    let departing = scan.clone();
+    Family::new()
+        .event::<RegisterClient, _>(scan)
+        .event::<JoinSession, _>(scan)
+        .event::<LeaveSession, _>(scan)
+        .event::<ScanOrder, _>(scan)
+        .event::<Heartbeat, _>(scan)
+        .on_departure(move |peer, now| departing.departed(peer, now))
+}
+
+fn accounts_family(accounts: &AccountServices) -> Family {
+    Family::new().event::<TokenRenew, _>(accounts)
+}
+
+fn sources(gateway: &Arc<Gateway>, sessions: &Arc<Sessions>) -> Sources {
+    let (peers, totals, pages) = (gateway.clone(), sessions.clone(), sessions.clone());
+    Sources {
+        peers: Box::new(move || peers.connected()),
+        sessions: Box::new(move || totals.totals()),
+        session_page: Box::new(move |after, limit| pages.page(after, limit)),
+    }
+}
+
+/// What happens by the clock.
+struct Jobs {
+    settings: Settings,
+    telemetry: Arc<Telemetry>,
+    gateway: Arc<Gateway>,
+    front: Arc<Front>,
+    http: Arc<Http>,
+    sessions: Arc<Sessions>,
+}
+
+/// How often limiters forget.
+const TIDY: Duration = Duration::from_secs(10);
+
+impl Jobs {
+    fn start(self) -> JoinSet<()> {
+        let mut jobs = JoinSet::new();
+        jobs.spawn(self.telemetry.clone().watch_runtime());
+        let gateway = self.gateway.clone();
+        jobs.spawn(every(Duration::from_secs(1), move || {
+            let now = SystemTime::now().duration_since(UNIX_EPOCH);
+            gateway.expire_tokens(now.map_or(0, |d| d.as_secs()));
+        }));
+        let (gateway, sessions) = (self.gateway.clone(), self.sessions.clone());
+        let idle = self.settings.scan.idle_timeout;
+        jobs.spawn(every(self.settings.scan.sweep_interval, move || {
+            let dropped = sessions.sweep(idle, crate::app::now());
+            for id in &dropped {
+                gateway.close_room(&Room::Session(id.clone()));
+            }
+            if !dropped.is_empty() {
+                tracing::info!(target: "signalbox::sweep", sessions = dropped.len(), "Idle sessions were dropped.");
+            }
+        }));
+        let (gateway, sessions, telemetry) = (self.gateway.clone(), self.sessions, self.telemetry);
+        jobs.spawn(every(self.settings.telemetry.stats_interval, move || {
+            let totals = sessions.totals();
+            let counts = [totals.total, totals.active, totals.paired];
+            statistics(&telemetry.metrics, gateway.connected(), counts);
+        }));
+        let (gateway, front, http) = (self.gateway, self.front, self.http);
+        jobs.spawn(every(TIDY, move || {
+            gateway.tidy();
+            front.tidy();
+            http.tidy();
+        }));
+        jobs
+    }
+}
+
+/// Runs `job` each `period`, off the async threads: some walk through everything there is.
+async fn every(period: Duration, job: impl Fn() + Send + Sync + 'static) {
+    let job = Arc::new(job);
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let job = job.clone();
+        // A job that panics has said so in the log; it gets its next turn all the same.
+        let _ = tokio::task::spawn_blocking(move || job()).await;
+    }
+}
+
+fn now() -> crate::event::Moment {
+    crate::event::Moment {
+        instant: Instant::now(),
+        unix_ms: SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .ok()
+            .and_then(|d| u64::try_from(d.as_millis()).ok())
+            .unwrap_or_default(),
+    }
+}

@@ -1,0 +1,74 @@
+//! What a handler is given, and the trait that makes a payload an event.
+
+use super::{Decision, EventName, Identity, Namespace, PeerId, PushName, Rejection, TraceContext};
+use serde::de::DeserializeOwned;
+use std::{sync::Arc, time::Instant};
+
+/// A point in time, on both clocks. Rules are given one; they never look at a clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Moment {
+    /// For durations.
+    pub instant: Instant,
+    /// For people and tokens: milliseconds since 1970.
+    pub unix_ms: u64,
+}
+
+/// What is known about one event besides its payload.
+#[derive(Debug)]
+pub struct Context {
+    /// Who asks.
+    pub peer: PeerId,
+    /// Who that is, by its token.
+    pub identity: Arc<Identity>,
+    /// When it arrived.
+    pub now: Moment,
+    /// The trace it belongs to.
+    pub trace: TraceContext,
+}
+
+/// Which limiter an event counts against.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QuotaClass {
+    /// `EVENT_RATE`.
+    Event,
+}
+
+/// How an event is answered. An acknowledgement is sent whenever the client asked for one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reply {
+    /// By acknowledgement only.
+    Ack,
+    /// By an event as well.
+    Event(PushName),
+}
+
+/// One thing that a client can ask for. The implementing type is its payload; `S` is what its family
+/// needs to decide.
+pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
+    /// Name on the wire, in labels and in spans.
+    const NAME: EventName;
+    /// Where it may be said.
+    const NAMESPACES: &'static [Namespace];
+    /// Which limiter it counts against.
+    const QUOTA: QuotaClass = QuotaClass::Event;
+    /// Largest payload, in bytes of JSON.
+    const MAX_BYTES: usize;
+    /// How it is answered.
+    const REPLY: Reply;
+
+    /// The trace that the client says this belongs to.
+    fn traceparent(&self) -> Option<&str> {
+        None
+    }
+
+    /// Decides. Must not block; what it awaits, it awaits inside this socket's turn.
+    ///
+    /// # Errors
+    ///
+    /// A refusal changes nothing. A failure says which part let us down.
+    fn handle(
+        self,
+        cx: &Context,
+        services: &S,
+    ) -> impl Future<Output = Result<Decision, Rejection>> + Send;
+}

@@ -1,0 +1,22 @@
+//! The vocabulary: what clients ask (events), who they are, and what is decided about it.
+//!
+//! Nothing in here knows a socket, a lock or a clock. Families speak it, the gateway carries it out,
+//! telemetry writes it down.
+
+mod context;
+mod decision;
+mod name;
+mod peer;
+mod refusal;
+mod text;
+
+pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply};
+pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, Target};
+pub use name::{EventName, PushName};
+pub(crate) use peer::is_label;
+pub use peer::{Device, DisconnectCause, Identity, Namespace, PeerId, SessionId, SocketId};
+pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
+pub use text::Text;
+
+mod trace;
+pub use trace::{SpanId, TraceContext, TraceId, Traceparent};

@@ -1,0 +1,89 @@
+//! Names on the wire, each a closed enum: wire name = label value = span name.
+
+macro_rules! names {
+    ($(#[$doc:meta])* $type:ident { $($(#[$vdoc:meta])* $variant:ident = $wire:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum $type { $($(#[$vdoc])* $variant,)* }
+
+        impl $type {
+            /// All of them, in the order of declaration.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The name on the wire, as a label and in spans.
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $wire,)* }
+            }
+
+            /// Position in [`Self::ALL`], to index what is kept per name.
+            pub const fn index(self) -> usize {
+                self as usize
+            }
+        }
+    };
+}
+
+names! {
+    /// What a client can do, plus the three things that happen to every socket.
+    EventName {
+        /// Says which device this is.
+        RegisterClient = "registerClient",
+        /// Enters a scan session.
+        JoinSession = "joinSession",
+        /// Leaves a scan session.
+        LeaveSession = "leaveSession",
+        /// A barcode was scanned.
+        ScanOrder = "scanOrder",
+        /// Asks for the server's time.
+        Heartbeat = "heartbeat",
+        /// Replaces the token of this connection.
+        TokenRenew = "token:renew",
+        /// The handshake of a namespace.
+        Connect = "connect",
+        /// The end of a connection.
+        Disconnect = "disconnect",
+        /// Any name that no table knows; the name itself is never recorded.
+        Unknown = "unknown",
+    }
+}
+
+names! {
+    /// What the server sends.
+    PushName {
+        /// Answer to `registerClient`.
+        Registered = "registered",
+        /// Answer to `joinSession`.
+        JoinedSession = "joinedSession",
+        /// Somebody entered the session.
+        ClientJoined = "clientJoined",
+        /// Somebody left the session.
+        ClientLeft = "clientLeft",
+        /// Open this order.
+        Navigate = "navigate",
+        /// Answer to `heartbeat`.
+        HeartbeatAck = "heartbeat:ack",
+        /// A refused or failed event.
+        Error = "error",
+        /// The token ends soon.
+        TokenExpiring = "token:expiring",
+        /// This server is about to stop.
+        ServerDraining = "server:draining",
+        /// The acknowledgement of an event that asked for one.
+        Ack = "ack",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_index_is_the_position() {
+        for (i, name) in EventName::ALL.iter().enumerate() {
+            assert_eq!(name.index(), i);
+        }
+        for (i, name) in PushName::ALL.iter().enumerate() {
+            assert_eq!(name.index(), i);
+        }
+    }
+}

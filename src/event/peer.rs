@@ -1,0 +1,222 @@
+//! Who is speaking: namespaces, socket ids, devices, identities and session ids.
+
+use serde::{Deserialize, Serialize, Serializer};
+use std::{fmt, sync::Arc};
+
+/// The namespaces that clients may connect to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Namespace {
+    /// `/`, where every family is spoken.
+    Root,
+    /// `/scan`, the scan relay alone.
+    Scan,
+}
+
+impl Namespace {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Root, Self::Scan];
+
+    /// The path on the wire.
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::Root => "/",
+            Self::Scan => "/scan",
+        }
+    }
+}
+
+/// The public Socket.IO id: what the client sees as `socket.id`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SocketId([u8; 16]);
+
+impl SocketId {
+    /// From the 16 characters that the engine hands out.
+    pub fn parse(text: &str) -> Option<Self> {
+        let bytes: [u8; 16] = text.as_bytes().try_into().ok()?;
+        text.is_ascii().then_some(Self(bytes))
+    }
+
+    /// The id as clients see it.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl fmt::Debug for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl fmt::Display for SocketId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl Serialize for SocketId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One connection to one namespace. The library gives a transport the same socket id in each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct PeerId {
+    /// Where it is connected.
+    pub namespace: Namespace,
+    /// What the client sees as its id.
+    pub socket: SocketId,
+}
+
+/// What a device is in a scan session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Device {
+    /// The phone that scans.
+    Mobile,
+    /// The screen that shows.
+    Monitor,
+}
+
+impl Device {
+    /// The name on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Monitor => "monitor",
+        }
+    }
+}
+
+/// Who a token says the client is. The only source of identity.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// `userId`, else `sub`.
+    pub user: Box<str>,
+    /// The device role that the token carries, if any.
+    pub device: Option<Device>,
+    /// When the token ends, in seconds since 1970; `None` where the issuer sets no end.
+    pub expires_at: Option<u64>,
+    /// Opens the admin endpoints.
+    pub admin: bool,
+}
+
+/// A scan session's name: 1 to 100 characters, no control characters (contract, section 4).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionId(Arc<str>);
+
+impl SessionId {
+    /// Longest session id, in characters.
+    pub const MAX_CHARS: usize = 100;
+
+    /// Checks and takes a session id.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_label(text, Self::MAX_CHARS).then(|| Self(text.into()))
+    }
+
+    /// The id as the client sent it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// Whether `text` has 1 to `most` characters and no control character.
+pub(crate) fn is_label(text: &str, most: usize) -> bool {
+    // Counting characters of a text that is far too long is work for nothing.
+    !text.is_empty()
+        && text.len() <= most * 4
+        && text.chars().count() <= most
+        && !text.chars().any(char::is_control)
+}
+
+/// Why a connection ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum DisconnectCause {
+    /// The client closed the transport.
+    TransportClose,
+    /// The transport broke.
+    TransportError,
+    /// No answer to a ping.
+    PingTimeout,
+    /// Something that is not the protocol was received.
+    ParseError,
+    /// Two polling requests at once.
+    ConcurrentPolling,
+    /// The client left the namespace.
+    ClientLeft,
+    /// The server closed it: the send queue was full.
+    SendQueueFull,
+    /// The server closed it: far too many events.
+    Flood,
+    /// The server closed it: the token ended.
+    TokenExpired,
+    /// The server closed it: it is stopping.
+    Draining,
+    /// The server closed it for another reason.
+    ServerClosed,
+}
+
+impl DisconnectCause {
+    /// All of them.
+    pub const ALL: [Self; 11] = [
+        Self::TransportClose,
+        Self::TransportError,
+        Self::PingTimeout,
+        Self::ParseError,
+        Self::ConcurrentPolling,
+        Self::ClientLeft,
+        Self::SendQueueFull,
+        Self::Flood,
+        Self::TokenExpired,
+        Self::Draining,
+        Self::ServerClosed,
+    ];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::TransportClose => "transport_close",
+            Self::TransportError => "transport_error",
+            Self::PingTimeout => "ping_timeout",
+            Self::ParseError => "parse_error",
+            Self::ConcurrentPolling => "concurrent_polling",
+            Self::ClientLeft => "client_left",
+            Self::SendQueueFull => "send_queue_full",
+            Self::Flood => "flood",
+            Self::TokenExpired => "token_expired",
+            Self::Draining => "draining",
+            Self::ServerClosed => "server_closed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn session_ids_are_1_to_100_characters_without_controls() {
+        assert!(SessionId::parse("s").is_some());
+        assert!(SessionId::parse(&"세".repeat(100)).is_some());
+        for wrong in ["", "a\0b", "a\nb", "\u{1b}[31m", &"x".repeat(101)] {
+            assert!(SessionId::parse(wrong).is_none(), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn socket_ids_are_16_ascii_characters() {
+        assert_eq!(
+            SocketId::parse("AA9AAA0AAzAAAAHs").unwrap().as_str(),
+            "AA9AAA0AAzAAAAHs"
+        );
+        assert!(SocketId::parse("short").is_none());
+        assert!(SocketId::parse("가가가가가A").is_none());
+    }
+}

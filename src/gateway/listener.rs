@@ -1,0 +1,291 @@
+//! TCP: accepts, sets the limits that no library sets, and speaks HTTP/1.1 on it.
+//!
+//! `TCP_NODELAY` (an answer never waits for an acknowledgement), `TCP_USER_TIMEOUT` and a write limit (a
+//! client that does not read is cut), a limit for request headers (a client that does not write is, too).
+
+use super::transport::cut;
+use crate::{
+    event::{Component, FailureKind},
+    telemetry::{RejectReason, Telemetry},
+};
+use axum::body::Body;
+use bytes::Bytes;
+use http::{Request, Response};
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use socket2::SockRef;
+use std::{
+    convert::Infallible,
+    io,
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::{TcpListener, TcpStream},
+    sync::watch,
+    time::Sleep,
+};
+use tower::{Service, util::ServiceExt};
+
+/// Data that was sent and not acknowledged for this long ends a connection.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(8);
+/// A write that makes no progress for this long ends a connection.
+const WRITE_LIMIT: Duration = Duration::from_secs(10);
+/// Request headers must be complete in this time; an idle keep-alive connection ends with it.
+const HEADER_LIMIT: Duration = Duration::from_secs(5);
+/// Request headers must fit into this.
+const HEADER_BYTES: usize = 32 * 1024;
+/// Requests that are still being answered at shutdown may take this long.
+const LAST_REQUESTS: Duration = Duration::from_secs(2);
+
+/// Who sent a request, put into its extensions.
+#[derive(Debug, Clone)]
+pub struct Caller {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    pub(super) connection: Arc<TcpStream>,
+}
+
+/// A bound port.
+#[derive(Debug)]
+pub struct Listener {
+    tcp: TcpListener,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Listener {
+    /// Binds `address`.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be bound.
+    pub fn bind(address: SocketAddr, telemetry: Arc<Telemetry>) -> io::Result<Self> {
+        let socket = socket2::Socket::new(
+            socket2::Domain::for_address(address),
+            socket2::Type::STREAM,
+            None,
+        )?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        // A reconnect storm comes all at once.
+        socket.listen(4096)?;
+        Ok(Self {
+            tcp: TcpListener::from_std(socket.into())?,
+            telemetry,
+        })
+    }
+
+    /// Where it listens.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not tell.
+    pub fn address(&self) -> io::Result<SocketAddr> {
+        self.tcp.local_addr()
+    }
+
+    /// Serves `site` until `stop` resolves, then finishes the requests that are being answered.
+    /// WebSockets are not requests: they end by draining.
+    pub async fn serve<S>(self, site: S, stop: impl Future<Output = ()>)
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        let stopping = watch::Sender::new(false);
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                accepted = self.tcp.accept() => accepted,
+                () = &mut stop => break,
+            };
+            match accepted {
+                Ok((tcp, address)) => {
+                    self.connection(tcp, address, site.clone(), stopping.subscribe())
+                }
+                Err(error) => {
+                    // Out of descriptors: they come back as connections end.
+                    self.telemetry
+                        .metrics
+                        .error(Component::Http, FailureKind::Io);
+                    tracing::warn!(target: "signalbox::listener", kind = %error.kind(), "Accepting a connection failed.");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+        drop(self.tcp);
+        stopping.send_replace(true);
+        let _ = tokio::time::timeout(LAST_REQUESTS, stopping.closed()).await;
+    }
+
+    fn connection<S>(
+        &self,
+        tcp: TcpStream,
+        address: SocketAddr,
+        site: S,
+        mut stopping: watch::Receiver<bool>,
+    ) where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+            + Clone
+            + Send
+            + 'static,
+        S::Future: Send,
+    {
+        // Failing means the connection is gone; reading will tell.
+        let _ = tcp.set_nodelay(true);
+        let _ = SockRef::from(&tcp).set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT));
+        let tcp = Arc::new(tcp);
+        let caller = Caller {
+            address,
+            connection: tcp.clone(),
+        };
+        let stream = TokioIo::new(Stream {
+            tcp,
+            prefix: Bytes::new(),
+            stalled: None,
+            telemetry: self.telemetry.clone(),
+        });
+        let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(caller.clone());
+            site.clone().oneshot(request)
+        });
+        let http = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(HEADER_LIMIT)
+            .max_buf_size(HEADER_BYTES)
+            .serve_connection(stream, answer)
+            .with_upgrades();
+        let telemetry = self.telemetry.clone();
+        tokio::spawn(async move {
+            let mut http = std::pin::pin!(http);
+            let ended = tokio::select! {
+                ended = http.as_mut() => ended,
+                _ = stopping.changed() => {
+                    http.as_mut().graceful_shutdown();
+                    http.await
+                }
+            };
+            if let Err(error) = ended {
+                let metrics = &telemetry.metrics;
+                if error.is_timeout() {
+                    metrics.reject(RejectReason::Timeout);
+                } else if error.is_parse_too_large() {
+                    metrics.reject(RejectReason::TooBig);
+                } else if error.is_parse() {
+                    metrics.reject(RejectReason::Protocol);
+                }
+            }
+        });
+    }
+}
+
+/// A connection whose writes must make progress. It can be cut from outside through the shared socket.
+pub(super) struct Stream {
+    tcp: Arc<TcpStream>,
+    /// Read by HTTP beyond the upgrade request.
+    prefix: Bytes,
+    stalled: Option<Pin<Box<Sleep>>>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Stream {
+    /// Bytes that were read already come first.
+    pub(super) fn prepend(&mut self, bytes: &[u8]) {
+        // A copy: the original is a slice of a buffer that would live as long as the connection.
+        self.prefix = Bytes::copy_from_slice(bytes);
+    }
+
+    fn written(
+        &mut self,
+        cx: &mut Context<'_>,
+        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            match self.tcp.poll_write_ready(cx) {
+                Poll::Ready(ready) => ready?,
+                Poll::Pending => return self.stall(cx),
+            }
+            match write(&self.tcp) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                done => {
+                    self.stalled = None;
+                    return Poll::Ready(done);
+                }
+            }
+        }
+    }
+
+    fn stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let timer = self
+            .stalled
+            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_LIMIT)));
+        ready!(timer.as_mut().poll(cx));
+        self.telemetry.metrics.reject(RejectReason::SlowReader);
+        // The engine looks only at what it reads: the end must show there as well.
+        cut(&self.tcp);
+        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !self.prefix.is_empty() {
+            let now = self.prefix.len().min(buffer.remaining());
+            buffer.put_slice(&self.prefix.split_to(now));
+            return Poll::Ready(Ok(()));
+        }
+        loop {
+            ready!(self.tcp.poll_read_ready(cx))?;
+            match self.tcp.try_read(buffer.initialize_unfilled()) {
+                Ok(read) => {
+                    buffer.advance(read);
+                    return Poll::Ready(Ok(()));
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.written(cx, |tcp| tcp.try_write(bytes))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.written(cx, |tcp| tcp.try_write_vectored(slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        true
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(SockRef::from(&*self.tcp).shutdown(std::net::Shutdown::Write))
+    }
+}

@@ -1,0 +1,298 @@
+//! The handshake of a namespace: who are you, may you come in. Everything is ready before the client is
+//! told that it is connected, so nothing it sends at once can be lost.
+
+use super::{
+    Gateway,
+    peer::{Item, Link, Peer},
+    transport::TransportHandle,
+};
+use crate::{
+    event::{
+        Code, DisconnectCause, EventName, Identity, Namespace, PeerId, Refusal, Rejection,
+        SocketId, Text,
+    },
+    guard::{SocketQuota, TokenFault},
+    telemetry::{Ending, HandshakeResult, LimitLayer, Subject},
+};
+use serde::Deserialize;
+use socketioxide::{
+    adapter::LocalAdapter,
+    extract::SocketRef,
+    handler::{ConnectHandler, MessageHandler},
+    socket::{DisconnectReason, Socket},
+};
+use socketioxide_core::Value;
+use std::{
+    fmt::Display,
+    pin::Pin,
+    sync::Arc,
+    time::{Instant, SystemTime, UNIX_EPOCH},
+};
+
+type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
+
+/// The door of one namespace.
+#[derive(Clone)]
+pub(super) struct Entrance {
+    gateway: Arc<Gateway>,
+    namespace: Namespace,
+}
+
+/// Marks our handlers for the library's traits.
+pub(super) struct Ours;
+
+/// What the handshake may bring along (contract, section 2). Anything else in it is ignored.
+#[derive(Default, Deserialize)]
+struct Auth {
+    #[serde(default)]
+    token: Option<String>,
+    #[serde(default, rename = "accessToken")]
+    access_token: Option<String>,
+}
+
+impl Entrance {
+    pub(super) fn new(gateway: Arc<Gateway>, namespace: Namespace) -> Self {
+        Self { gateway, namespace }
+    }
+
+    fn admit(&self, socket: &Arc<Socket>, auth: Option<&Value>) -> Result<(), Refusal> {
+        let began = Instant::now();
+        let gateway = &self.gateway;
+        let transport = socket.req_parts().extensions.get::<Arc<TransportHandle>>();
+        let subject = Subject {
+            device: None,
+            transport: transport.map_or(crate::telemetry::Transport::Polling, |t| t.kind()),
+            connection: None,
+        };
+        let seen = gateway
+            .telemetry
+            .observe(EventName::Connect, subject, None, (began, began), 0);
+        let connection = seen
+            .trace
+            .sampled
+            .then_some((seen.trace.trace, seen.trace.process));
+        let admitted = transport
+            .ok_or((
+                HandshakeResult::Error,
+                Refusal::new(Code::Internal, Text::Internal),
+            ))
+            .and_then(|transport| self.check(transport, auth).map(|who| (transport, who)))
+            .and_then(|(transport, identity)| {
+                let id = SocketId::parse(socket.id.as_str()).ok_or((
+                    HandshakeResult::Error,
+                    Refusal::new(Code::Internal, Text::Internal),
+                ))?;
+                let user = gateway
+                    .user_sockets
+                    .take(identity.user.clone())
+                    .ok_or_else(limited)?;
+                transport.authenticated();
+                Ok(Peer::new(
+                    PeerId {
+                        namespace: self.namespace,
+                        socket: id,
+                    },
+                    identity,
+                    transport.clone(),
+                    SocketQuota::new(gateway.settings.limits.events),
+                    connection,
+                    user,
+                ))
+            });
+        let (result, refusal) = match admitted {
+            Ok(peer) => {
+                self.listen(socket, Arc::new(peer));
+                (HandshakeResult::Ok, None)
+            }
+            Err((result, refusal)) => {
+                if result == HandshakeResult::Limited {
+                    gateway
+                        .telemetry
+                        .metrics
+                        .rate_limited(LimitLayer::Handshake);
+                }
+                (result, Some(refusal))
+            }
+        };
+        gateway.telemetry.metrics.handshake(result);
+        let rejection = refusal.clone().map(Rejection::Refused);
+        seen.finish(&Ending {
+            rejection: rejection.as_ref(),
+            facts: &[],
+        });
+        refusal.map_or(Ok(()), Err)
+    }
+
+    /// Who it is, or what is told to it and counted.
+    fn check(
+        &self,
+        transport: &TransportHandle,
+        auth: Option<&Value>,
+    ) -> Result<Identity, (HandshakeResult, Refusal)> {
+        let gateway = &self.gateway;
+        let auth: Auth = auth
+            .and_then(Value::as_str)
+            .and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default();
+        let given = auth.token.or(auth.access_token);
+        let token = given.as_deref().or(transport.bearer());
+        let verified = match token {
+            None | Some("") => Err(TokenFault::Missing),
+            Some(token) => gateway.verifier.verify(token),
+        };
+        let mut identity = verified.map_err(|fault| {
+            // Only failures count: whoever shares an address with a broken client still gets in.
+            if !gateway.failed_handshakes.check(&transport.address()).pass {
+                return limited();
+            }
+            match fault {
+                TokenFault::Missing => (
+                    HandshakeResult::NoToken,
+                    Refusal::new(Code::AuthError, Text::NoToken),
+                ),
+                TokenFault::Bad | TokenFault::Expired => (
+                    HandshakeResult::BadToken,
+                    Refusal::new(Code::AuthError, Text::BadToken),
+                ),
+            }
+        })?;
+        if !gateway.user_handshakes.check(&identity.user).pass {
+            return Err(limited());
+        }
+        // Let in within the leeway, it may stay for the leeway.
+        let now = unix_seconds();
+        if let Some(at) = &mut identity.expires_at
+            && *at <= now
+        {
+            *at = at.saturating_add(gateway.settings.auth.leeway.as_secs());
+        }
+        Ok(identity)
+    }
+
+    /// Hears the socket from now on. Events wait until [`ConnectHandler::call`] opens the inbox.
+    fn listen(&self, socket: &Arc<Socket>, peer: Arc<Peer>) {
+        socket.extensions.insert(peer.clone());
+        socket.on_fallback(Events {
+            gateway: self.gateway.clone(),
+            peer: peer.clone(),
+        });
+        let gateway = self.gateway.clone();
+        socket.on_disconnect(move |socket: SocketRef, reason: DisconnectReason| {
+            let (gateway, peer) = (gateway.clone(), peer.clone());
+            async move {
+                drop(socket);
+                gateway.accept(&peer, None, Item::Gone(reason));
+            }
+        });
+    }
+}
+
+impl ConnectHandler<LocalAdapter, Ours> for Entrance {
+    /// The client has been told that it is connected.
+    fn call(&self, socket: Arc<Socket>, _: Option<Value>) {
+        let Some(peer) = socket.extensions.get::<Arc<Peer>>() else {
+            return;
+        };
+        let gateway = &self.gateway;
+        gateway.outbox.add(Arc::new(Link {
+            socket: socket.clone(),
+            peer: peer.clone(),
+        }));
+        if let Some(at) = peer.identity().expires_at {
+            gateway.expiry.watch(peer.id, at);
+        }
+        tracing::info!(
+            target: "signalbox::connection",
+            socket_id = peer.id.socket.as_str(),
+            namespace = peer.id.namespace.path(),
+            role = peer.subject().role(),
+            transport = peer.transport.kind().as_str(),
+            "connection opened"
+        );
+        if let Some(first) = peer.inbox.open() {
+            gateway.work(peer, Some(socket), first);
+        }
+    }
+
+    /// Before it is told: let it in, or say why not.
+    fn call_middleware<'a>(
+        &'a self,
+        socket: Arc<Socket>,
+        auth: &'a Option<Value>,
+    ) -> Admission<'a> {
+        let admitted = self.admit(&socket, auth.as_ref());
+        let language = self.gateway.settings.server.language;
+        Box::pin(std::future::ready(admitted.map_err(|refusal| {
+            Box::new(refusal.text.render(language)) as Box<dyn Display + Send>
+        })))
+    }
+}
+
+/// Everything that a socket says, in arrival order.
+struct Events {
+    gateway: Arc<Gateway>,
+    peer: Arc<Peer>,
+}
+
+impl MessageHandler<LocalAdapter, Ours> for Events {
+    fn call(&self, socket: Arc<Socket>, value: Value, ack: Option<i64>) {
+        let item = Item::Event {
+            value,
+            ack,
+            arrived: Instant::now(),
+        };
+        self.gateway.accept(&self.peer, Some(socket), item);
+    }
+}
+
+impl Gateway {
+    /// The connection is over, and everything it sent has been handled.
+    pub(super) fn farewell(&self, peer: &Arc<Peer>, reason: DisconnectReason) {
+        let began = Instant::now();
+        let cause = peer.cause(reason);
+        let lasted = peer.since.elapsed();
+        let seen = self.telemetry.observe(
+            EventName::Disconnect,
+            peer.subject(),
+            None,
+            (began, began),
+            0,
+        );
+        self.outbox.remove(peer.id);
+        let departed = self.table.departed(peer.id, super::dispatch::moment(began));
+        for effect in departed.effects {
+            self.apply(peer, None, effect);
+        }
+        self.telemetry.metrics.disconnected(cause, lasted);
+        tracing::info!(
+            target: "signalbox::connection",
+            socket_id = peer.id.socket.as_str(),
+            namespace = peer.id.namespace.path(),
+            role = peer.subject().role(),
+            transport = peer.transport.kind().as_str(),
+            reason = cause.as_str(),
+            duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+            "connection closed"
+        );
+        seen.finish(&Ending {
+            rejection: None,
+            facts: &departed.facts,
+        });
+        if cause == DisconnectCause::TokenExpired {
+            peer.transport.close();
+        }
+    }
+}
+
+fn limited() -> (HandshakeResult, Refusal) {
+    (
+        HandshakeResult::Limited,
+        Refusal::new(Code::RateLimit, Text::TooManyAttempts),
+    )
+}
+
+fn unix_seconds() -> u64 {
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs())
+}

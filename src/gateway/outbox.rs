@@ -1,0 +1,123 @@
+//! Who is connected, who is in which room, and sending: a payload is serialised once, a socket whose queue
+//! is full is disconnected. A packet is never dropped in silence.
+
+use super::peer::{Link, Peer};
+use crate::{
+    event::{Device, DisconnectCause, Payload, PeerId, PushName, Room},
+    telemetry::{ConnectionGauge, Telemetry},
+};
+use dashmap::DashMap;
+use smallvec::SmallVec;
+use socketioxide::{SendError, SocketError};
+use std::sync::Arc;
+
+/// Members of a room; most have two.
+type Members = SmallVec<[Arc<Link>; 2]>;
+
+pub(super) struct Outbox {
+    peers: DashMap<PeerId, Arc<Link>>,
+    rooms: DashMap<Room, Members>,
+    telemetry: Arc<Telemetry>,
+}
+
+impl Outbox {
+    pub(super) fn new(telemetry: Arc<Telemetry>) -> Self {
+        Self {
+            peers: DashMap::new(),
+            rooms: DashMap::new(),
+            telemetry,
+        }
+    }
+
+    pub(super) fn add(&self, link: Arc<Link>) {
+        self.peers.insert(link.peer.id, link);
+    }
+
+    pub(super) fn remove(&self, peer: PeerId) {
+        self.peers.remove(&peer);
+    }
+
+    pub(super) fn get(&self, peer: PeerId) -> Option<Arc<Link>> {
+        self.peers.get(&peer).map(|link| link.clone())
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// For the scrape.
+    pub(super) fn connections(&self) -> Vec<ConnectionGauge> {
+        self.peers.iter().map(|l| super::gauge(&l.peer)).collect()
+    }
+
+    pub(super) fn phones_first(&self) -> Vec<Arc<Link>> {
+        let mut links: Vec<Arc<Link>> = self.peers.iter().map(|l| l.clone()).collect();
+        links.sort_by_key(|l| l.peer.device() != Some(Device::Mobile));
+        links
+    }
+
+    pub(super) fn enter(&self, room: Room, peer: PeerId) {
+        let Some(link) = self.get(peer) else { return };
+        let mut members = self.rooms.entry(room).or_default();
+        if !members.iter().any(|l| l.peer.id == peer) {
+            members.push(link);
+        }
+    }
+
+    pub(super) fn exit(&self, room: &Room, peer: PeerId) {
+        if let Some(mut members) = self.rooms.get_mut(room) {
+            members.retain(|l| l.peer.id != peer);
+        }
+        self.rooms.remove_if(room, |_, members| members.is_empty());
+    }
+
+    pub(super) fn close(&self, room: &Room) {
+        self.rooms.remove(room);
+    }
+
+    /// Sends to everybody in the room but `except`.
+    pub(super) fn broadcast(
+        &self,
+        room: &Room,
+        except: Option<PeerId>,
+        event: PushName,
+        payload: &Payload,
+    ) {
+        let Some(members) = self.rooms.get(room) else {
+            return;
+        };
+        for link in members.iter() {
+            if except != Some(link.peer.id) {
+                self.send(link, event, payload);
+            }
+        }
+    }
+
+    /// Sends to one.
+    pub(super) fn send(&self, link: &Link, event: PushName, payload: &Payload) {
+        let sent = link.socket.emit(event.as_str(), payload.raw());
+        self.account(&link.peer, event, payload.len(), sent);
+    }
+
+    /// Counts what was sent; what did not fit ends the connection.
+    pub(super) fn account(
+        &self,
+        peer: &Peer,
+        event: PushName,
+        bytes: usize,
+        sent: Result<(), SendError>,
+    ) {
+        let metrics = &self.telemetry.metrics;
+        match sent {
+            Ok(()) => metrics.sent(event, bytes),
+            Err(SendError::Socket(SocketError::InternalChannelFull)) => {
+                metrics.send_queue_full.inc();
+                peer.close(DisconnectCause::SendQueueFull);
+            }
+            // It is gone; its disconnect is on the way.
+            Err(SendError::Socket(SocketError::Closed)) => {}
+            // Raw JSON is always serialisable.
+            Err(SendError::Serialize(_)) => {}
+        }
+    }
+}

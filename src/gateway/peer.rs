@@ -1,0 +1,143 @@
+//! One connection to one namespace, as the gateway keeps it.
+
+use super::{inbox::Inbox, transport::TransportHandle};
+use crate::{
+    event::{Device, DisconnectCause, Identity, PeerId, SpanId, TraceId},
+    guard::{Permit, SocketQuota},
+    telemetry::Subject,
+};
+use parking_lot::Mutex;
+use socketioxide::socket::{DisconnectReason, Socket};
+use socketioxide_core::Value;
+use std::{sync::Arc, time::Instant};
+
+/// What waits in a socket's inbox.
+#[derive(Debug)]
+pub(super) enum Item {
+    /// Something the client sent.
+    Event {
+        value: Value,
+        ack: Option<i64>,
+        arrived: Instant,
+    },
+    /// The connection is over. Behind everything that was sent on it.
+    Gone(DisconnectReason),
+}
+
+/// One connection. It does not hold the socket: the socket's handlers hold it.
+#[derive(Debug)]
+pub(super) struct Peer {
+    pub(super) id: PeerId,
+    pub(super) transport: Arc<TransportHandle>,
+    pub(super) inbox: Inbox<Item>,
+    pub(super) quota: SocketQuota,
+    pub(super) since: Instant,
+    pub(super) connection: Option<(TraceId, SpanId)>,
+    state: Mutex<State>,
+    /// One of the sockets that the user may have.
+    _user: Permit<Box<str>>,
+}
+
+#[derive(Debug)]
+struct State {
+    identity: Arc<Identity>,
+    device: Option<Device>,
+    closed_by_us: Option<DisconnectCause>,
+    warned_for: Option<u64>,
+}
+
+impl Peer {
+    pub(super) fn new(
+        id: PeerId,
+        identity: Identity,
+        transport: Arc<TransportHandle>,
+        quota: SocketQuota,
+        connection: Option<(TraceId, SpanId)>,
+        user: Permit<Box<str>>,
+    ) -> Self {
+        Self {
+            id,
+            transport,
+            inbox: Inbox::new(),
+            quota,
+            since: Instant::now(),
+            connection,
+            state: Mutex::new(State {
+                device: identity.device,
+                identity: Arc::new(identity),
+                closed_by_us: None,
+                warned_for: None,
+            }),
+            _user: user,
+        }
+    }
+
+    pub(super) fn identity(&self) -> Arc<Identity> {
+        self.state.lock().identity.clone()
+    }
+
+    pub(super) fn identify(&self, identity: Arc<Identity>) {
+        self.state.lock().identity = identity;
+    }
+
+    pub(super) fn device(&self) -> Option<Device> {
+        self.state.lock().device
+    }
+
+    pub(super) fn act_as(&self, device: Device) {
+        self.state.lock().device = Some(device);
+    }
+
+    /// Whether the end of the token at `expires_at` has yet to be announced. True once.
+    pub(super) fn warn_once(&self, expires_at: u64) -> bool {
+        self.state.lock().warned_for.replace(expires_at) != Some(expires_at)
+    }
+
+    pub(super) fn subject(&self) -> Subject {
+        Subject {
+            device: self.device(),
+            transport: self.transport.kind(),
+            connection: self.connection,
+        }
+    }
+
+    /// Notes why we end this connection; the first reason stands.
+    pub(super) fn blame(&self, cause: DisconnectCause) {
+        self.state.lock().closed_by_us.get_or_insert(cause);
+    }
+
+    /// Ends the connection below Socket.IO, which clients answer by reconnecting.
+    pub(super) fn close(&self, cause: DisconnectCause) {
+        self.blame(cause);
+        match cause {
+            // What is queued for a client that does not read would keep the connection open.
+            DisconnectCause::SendQueueFull | DisconnectCause::Flood => self.transport.abort(),
+            _ => self.transport.close(),
+        }
+    }
+
+    /// Why the connection ended: our reason if we had one, else the library's.
+    pub(super) fn cause(&self, reason: DisconnectReason) -> DisconnectCause {
+        if let Some(cause) = self.state.lock().closed_by_us {
+            return cause;
+        }
+        match reason {
+            DisconnectReason::TransportClose => DisconnectCause::TransportClose,
+            DisconnectReason::TransportError => DisconnectCause::TransportError,
+            DisconnectReason::HeartbeatTimeout => DisconnectCause::PingTimeout,
+            DisconnectReason::PacketParsingError => DisconnectCause::ParseError,
+            DisconnectReason::MultipleHttpPollingError => DisconnectCause::ConcurrentPolling,
+            DisconnectReason::ClientNSDisconnect => DisconnectCause::ClientLeft,
+            DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => {
+                DisconnectCause::ServerClosed
+            }
+        }
+    }
+}
+
+/// A peer with its socket.
+#[derive(Debug)]
+pub(super) struct Link {
+    pub(super) socket: Arc<Socket>,
+    pub(super) peer: Arc<Peer>,
+}

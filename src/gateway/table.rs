@@ -1,0 +1,143 @@
+//! The event table: the only way to register a handler. One row per event, one table per namespace.
+
+use crate::event::{
+    ClientEvent, Context, Decision, Departed, EventName, Moment, Namespace, PeerId, QuotaClass,
+    Rejection, Reply,
+};
+use serde::de::DeserializeOwned;
+use std::{collections::HashMap, pin::Pin, sync::Arc};
+
+type Decided<'a> = Pin<Box<dyn Future<Output = Result<Decision, Rejection>> + Send + 'a>>;
+type Parse = Box<dyn Fn(&str) -> Result<Box<dyn Parsed>, serde_json::Error> + Send + Sync>;
+type Departure = Box<dyn Fn(PeerId, Moment) -> Departed + Send + Sync>;
+
+/// A payload that was understood, ready to be decided on.
+pub(super) trait Parsed: Send {
+    fn traceparent(&self) -> Option<&str>;
+    fn decide<'a>(self: Box<Self>, cx: &'a Context) -> Decided<'a>;
+}
+
+/// What is known about an event before one arrives.
+pub(super) struct Row {
+    pub(super) name: EventName,
+    pub(super) quota: QuotaClass,
+    pub(super) max_bytes: usize,
+    pub(super) reply: Reply,
+    pub(super) parse: Parse,
+}
+
+/// The events of one family, and what it does when a peer is gone.
+#[derive(Default)]
+pub struct Family {
+    rows: Vec<(&'static [Namespace], Arc<Row>)>,
+    departures: Vec<Departure>,
+}
+
+impl Family {
+    /// A family without events.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the row of `E`, which decides with `services`.
+    #[must_use]
+    pub fn event<E, S>(mut self, services: &S) -> Self
+    where
+        E: ClientEvent<S>,
+        S: Clone + Send + Sync + 'static,
+    {
+        let services = services.clone();
+        let parse = move |json: &str| {
+            Ok(Box::new(Ready {
+                event: parse::<E>(json)?,
+                services: services.clone(),
+            }) as Box<dyn Parsed>)
+        };
+        let row = Row {
+            name: E::NAME,
+            quota: E::QUOTA,
+            max_bytes: E::MAX_BYTES,
+            reply: E::REPLY,
+            parse: Box::new(parse),
+        };
+        self.rows.push((E::NAMESPACES, Arc::new(row)));
+        self
+    }
+
+    /// Adds what is to do when a peer is gone.
+    #[must_use]
+    pub fn on_departure(
+        mut self,
+        departed: impl Fn(PeerId, Moment) -> Departed + Send + Sync + 'static,
+    ) -> Self {
+        self.departures.push(Box::new(departed));
+        self
+    }
+}
+
+/// No argument is the same as `null`.
+fn parse<E: DeserializeOwned>(json: &str) -> Result<E, serde_json::Error> {
+    serde_json::from_str(if json.is_empty() { "null" } else { json })
+}
+
+struct Ready<E, S> {
+    event: E,
+    services: S,
+}
+
+impl<E, S> Parsed for Ready<E, S>
+where
+    E: ClientEvent<S>,
+    S: Send + Sync + 'static,
+{
+    fn traceparent(&self) -> Option<&str> {
+        self.event.traceparent()
+    }
+
+    fn decide<'a>(self: Box<Self>, cx: &'a Context) -> Decided<'a> {
+        Box::pin(async move {
+            let Self { event, services } = *self;
+            event.handle(cx, &services).await
+        })
+    }
+}
+
+/// All families, by namespace and name.
+pub struct Table {
+    rows: HashMap<Namespace, HashMap<&'static str, Arc<Row>>>,
+    departures: Vec<Departure>,
+}
+
+impl Table {
+    /// Puts families together.
+    pub fn new(families: impl IntoIterator<Item = Family>) -> Self {
+        let mut table = Self {
+            rows: HashMap::new(),
+            departures: Vec::new(),
+        };
+        for family in families {
+            for (namespaces, row) in family.rows {
+                for namespace in namespaces {
+                    let rows = table.rows.entry(*namespace).or_default();
+                    rows.insert(row.name.as_str(), row.clone());
+                }
+            }
+            table.departures.extend(family.departures);
+        }
+        table
+    }
+
+    pub(super) fn row(&self, namespace: Namespace, name: &str) -> Option<&Row> {
+        self.rows.get(&namespace)?.get(name).map(AsRef::as_ref)
+    }
+
+    pub(super) fn departed(&self, peer: PeerId, now: Moment) -> Departed {
+        let mut all = Departed::default();
+        for departure in &self.departures {
+            let one = departure(peer, now);
+            all.effects.extend(one.effects);
+            all.facts.extend(one.facts);
+        }
+        all
+    }
+}

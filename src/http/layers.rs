@@ -1,0 +1,136 @@
+//! What every HTTP answer goes through: measuring, security headers, the limit on `/api`, operators only.
+
+use super::{ApiError, Http};
+use crate::{
+    event::{Code, Text},
+    gateway::Caller,
+    guard::{bearer, client_address},
+    telemetry::{HttpRoute, LimitLayer},
+};
+use axum::{
+    extract::{MatchedPath, Request, State},
+    http::{HeaderName, HeaderValue, Method},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use sha2::{Digest, Sha256};
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+/// Measures by route template; an unknown path is never a label.
+pub(super) async fn observe(
+    State(http): State<Arc<Http>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    let began = Instant::now();
+    let path = request
+        .extensions()
+        .get::<MatchedPath>()
+        .map(MatchedPath::as_str);
+    let route = HttpRoute::ALL
+        .iter()
+        .copied()
+        .find(|r| Some(r.as_str()) == path)
+        .unwrap_or(HttpRoute::Other);
+    let get = request.method() == Method::GET;
+    let response = next.run(request).await;
+    http.telemetry
+        .metrics
+        .http(route, get, response.status().as_u16(), began.elapsed());
+    response
+}
+
+/// The headers that helmet sets by default, with a policy that fits answers which load nothing.
+pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+    const HEADERS: [(&str, &str); 11] = [
+        (
+            "content-security-policy",
+            "default-src 'self'; base-uri 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; script-src 'self'; script-src-attr 'none'; style-src 'self'; connect-src 'self' ws: wss:",
+        ),
+        ("cross-origin-opener-policy", "same-origin"),
+        ("cross-origin-resource-policy", "same-origin"),
+        ("origin-agent-cluster", "?1"),
+        ("referrer-policy", "no-referrer"),
+        (
+            "strict-transport-security",
+            "max-age=31536000; includeSubDomains",
+        ),
+        ("x-content-type-options", "nosniff"),
+        ("x-dns-prefetch-control", "off"),
+        ("x-download-options", "noopen"),
+        ("x-frame-options", "SAMEORIGIN"),
+        ("x-permitted-cross-domain-policies", "none"),
+    ];
+    let mut response = next.run(request).await;
+    for (name, value) in HEADERS {
+        response
+            .headers_mut()
+            .entry(HeaderName::from_static(name))
+            .or_insert(HeaderValue::from_static(value));
+    }
+    response
+}
+
+/// Limits `/api` by address. Calls with an admin token are not limited.
+pub(super) async fn api_limit(
+    State(http): State<Arc<Http>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if !limited(&http, &request) {
+        return next.run(request).await;
+    }
+    let budget = http.api.check(&address(&http, &request));
+    let mut response = if budget.pass {
+        next.run(request).await
+    } else {
+        http.telemetry.metrics.rate_limited(LimitLayer::Http);
+        ApiError::new(&http, Code::RateLimit, Text::TooManyRequests)
+            .retry_after(budget.reset)
+            .into_response()
+    };
+    let headers = response.headers_mut();
+    for (name, value) in [
+        ("ratelimit-limit", u64::from(budget.limit)),
+        ("ratelimit-remaining", u64::from(budget.remaining)),
+        ("ratelimit-reset", budget.reset.as_secs()),
+    ] {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from(value));
+    }
+    response
+}
+
+fn limited(http: &Http, request: &Request) -> bool {
+    let path = request.uri().path();
+    let api = path == "/api" || path.starts_with("/api/");
+    api && !bearer(request.headers())
+        .and_then(|token| http.verifier.verify(token).ok())
+        .is_some_and(|identity| identity.admin)
+}
+
+fn address(http: &Http, request: &Request) -> IpAddr {
+    let caller = request.extensions().get::<Caller>();
+    let peer = caller.map_or(IpAddr::from([0, 0, 0, 0]), |c| c.address.ip());
+    client_address(
+        peer,
+        request.headers(),
+        http.settings.server.trusted_proxy_hops,
+    )
+}
+
+/// Asks for `METRICS_TOKEN`, if one is set.
+pub(super) async fn operators_only(
+    State(http): State<Arc<Http>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    if let Some(wanted) = &http.settings.telemetry.metrics_token {
+        // Hashes are compared, so that the time it takes says nothing about the token.
+        let same = bearer(request.headers())
+            .is_some_and(|given| Sha256::digest(given) == Sha256::digest(wanted));
+        if !same {
+            return ApiError::new(&http, Code::AuthError, Text::AdminOnly).into_response();
+        }
+    }
+    next.run(request).await
+}

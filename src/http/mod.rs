@@ -1,0 +1,177 @@
+//! HTTP: probes, status, metrics; everything that is not Socket.IO. Routes in one list, layers in one list.
+
+mod error;
+mod health;
+mod layers;
+mod metrics;
+
+use crate::{
+    gateway::Front,
+    guard::{Keyed, Origins, Verifier},
+    live::SessionTotals,
+    settings::Settings,
+    telemetry::Telemetry,
+};
+use axum::{
+    Router,
+    body::Body,
+    http::{HeaderName, HeaderValue, Method, Request, Response, header},
+    middleware,
+    routing::get,
+};
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, Instant},
+};
+use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
+use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
+
+pub use error::ApiError;
+
+/// What the pages of the HTTP side are made of, from elsewhere in the house.
+pub struct Sources {
+    /// How many clients are connected.
+    pub peers: Box<dyn Fn() -> usize + Send + Sync>,
+    /// How many scan sessions there are.
+    pub sessions: Box<dyn Fn() -> SessionTotals + Send + Sync>,
+    /// A page of scan sessions: those after an id, at most so many.
+    pub session_page: Box<SessionPage>,
+}
+
+type SessionPage = dyn Fn(Option<&str>, usize) -> Vec<crate::live::SessionSummary> + Send + Sync;
+
+impl std::fmt::Debug for Sources {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sources").finish_non_exhaustive()
+    }
+}
+
+/// What all routes share.
+#[derive(Debug)]
+pub struct Http {
+    settings: Settings,
+    telemetry: Arc<Telemetry>,
+    verifier: Arc<Verifier>,
+    sources: Sources,
+    api: Keyed<IpAddr>,
+    started: Instant,
+    ready: AtomicBool,
+}
+
+/// A whole site as one service.
+pub type Site = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+
+impl Http {
+    /// Not ready yet.
+    pub fn new(
+        settings: &Settings,
+        telemetry: Arc<Telemetry>,
+        verifier: Arc<Verifier>,
+        sources: Sources,
+    ) -> Arc<Self> {
+        let limits = &settings.limits;
+        Arc::new(Self {
+            api: Keyed::new(limits.http_max, limits.http_window),
+            settings: settings.clone(),
+            telemetry,
+            verifier,
+            sources,
+            started: Instant::now(),
+            ready: AtomicBool::new(false),
+        })
+    }
+
+    /// Whether load balancers should send clients here.
+    pub fn set_ready(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+    }
+
+    /// Forgets limiter keys that no longer matter. Call it every few seconds.
+    pub fn tidy(&self) {
+        self.api.tidy();
+    }
+
+    /// The public site: Socket.IO, probes and, without a listener of their own, operations.
+    pub fn site(self: &Arc<Self>, front: Arc<Front>) -> Site {
+        let router = self.routes(self.settings.server.admin.is_none());
+        let site = tower::service_fn(move |request: Request<Body>| {
+            let (front, router) = (front.clone(), router.clone());
+            async move {
+                if Front::owns(request.uri().path()) {
+                    Ok(front.answer(request).await)
+                } else {
+                    router.oneshot(request).await
+                }
+            }
+        });
+        let origins = Origins::new(&self.settings.server.origins);
+        BoxCloneSyncService::new(ServiceBuilder::new().layer(cors(origins)).service(site))
+    }
+
+    /// The operations site, for `ADMIN_ADDR`.
+    pub fn operations(self: &Arc<Self>) -> Site {
+        BoxCloneSyncService::new(self.routes(true))
+    }
+
+    fn routes(self: &Arc<Self>, operations: bool) -> Router {
+        let mut routes = Router::new()
+            .route("/health", get(health::health))
+            .route("/livez", get(health::livez))
+            .route("/readyz", get(health::readyz))
+            .route("/version", get(health::version));
+        if operations {
+            let guarded = Router::new()
+                .route("/status", get(health::status))
+                .route("/metrics", get(metrics::metrics))
+                .route_layer(middleware::from_fn_with_state(
+                    self.clone(),
+                    layers::operators_only,
+                ));
+            routes = routes.merge(guarded);
+        }
+        routes
+            .fallback(error::unknown_path)
+            .method_not_allowed_fallback(error::wrong_method)
+            .layer(middleware::from_fn_with_state(
+                self.clone(),
+                layers::api_limit,
+            ))
+            .layer(middleware::from_fn_with_state(
+                self.clone(),
+                layers::observe,
+            ))
+            .layer(middleware::from_fn(layers::security_headers))
+            .with_state(self.clone())
+    }
+}
+
+/// Lets the pages of allowed origins read answers, for Socket.IO polling as well.
+fn cors(origins: Origins) -> CorsLayer {
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(
+            move |origin: &HeaderValue, request| {
+                origins.allow_origin(origin, request.headers.get(header::HOST))
+            },
+        ))
+        .allow_credentials(true)
+        .allow_methods([
+            Method::GET,
+            Method::POST,
+            Method::PUT,
+            Method::PATCH,
+            Method::DELETE,
+        ])
+        .allow_headers(AllowHeaders::mirror_request())
+        .expose_headers([
+            header::RETRY_AFTER,
+            HeaderName::from_static("ratelimit-limit"),
+            HeaderName::from_static("ratelimit-remaining"),
+            HeaderName::from_static("ratelimit-reset"),
+        ])
+        .max_age(Duration::from_secs(600))
+}

@@ -1,0 +1,24 @@
+//! Signalbox: a real-time Socket.IO server that can be seen into.
+//!
+//! ```text
+//!             ┌───────────── gateway (Socket.IO) ─────────────┐
+//!  client ──▶ │ handshake ▶ inbox (ordered, per socket) ▶      │
+//!             │   observe( guard ▶ family.handle ) ▶ Decision  │ ──▶ outbox ──▶ clients
+//!             └──────┬──────────────────┬──────────────────────┘
+//!                    │                  └─ live   (short-lived, in memory)
+//!               telemetry
+//! ```
+//!
+//! Imports point one way: main → app → gateway, http → families → guard, live → event → settings.
+//! `telemetry` knows event names, outcomes and facts, never sockets. `tests/architecture.rs` enforces it.
+
+pub mod accounts;
+pub mod app;
+pub mod event;
+pub mod gateway;
+pub mod guard;
+pub mod http;
+pub mod live;
+pub mod scan;
+pub mod settings;
+pub mod telemetry;

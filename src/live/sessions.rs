@@ -1,0 +1,427 @@
+//! Scan sessions in memory: who is in which, as what, and the sequence of scans.
+//!
+//! Two maps, always locked in this order and never held together longer than a step: peers, sessions.
+
+use super::session::{Session, Status};
+use crate::event::{Device, Moment, PeerId, SessionId};
+use dashmap::{DashMap, mapref::entry::Entry};
+use smallvec::SmallVec;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
+
+/// Why a step was not taken. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SessionError {
+    /// The peer has not said which device it is.
+    NotRegistered,
+    /// The peer is not in that session.
+    NotMember,
+    /// The peer is in as many sessions as it may be.
+    TooManySessions,
+    /// This node holds as many sessions as it may.
+    NodeFull,
+}
+
+/// A peer is in a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Joined {
+    /// As what.
+    pub device: Device,
+    /// It was in already.
+    pub again: bool,
+    /// The session with it.
+    pub status: Status,
+    /// Names this sequence of scans; another epoch is another sequence.
+    pub epoch: u64,
+    /// The last scan so far.
+    pub seq: u64,
+}
+
+/// A scan has its place in the sequence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scanned {
+    /// The sender's device.
+    pub device: Device,
+    /// See [`Joined::epoch`].
+    pub epoch: u64,
+    /// Its place, from 1, without gaps.
+    pub seq: u64,
+    /// How many monitors are in the session.
+    pub monitors: usize,
+}
+
+/// A peer is out of a session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Departure {
+    /// The session.
+    pub session: SessionId,
+    /// The session without it.
+    pub status: Status,
+}
+
+/// How many sessions there are.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct SessionTotals {
+    /// All of them.
+    pub total: usize,
+    /// With at least one member connected.
+    pub active: usize,
+    /// With a phone and a monitor.
+    pub paired: usize,
+}
+
+/// One session, for `/status`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionSummary {
+    /// Its id.
+    pub session: SessionId,
+    /// Who is in it.
+    pub status: Status,
+    /// When it began, in milliseconds since 1970.
+    pub created_ms: u64,
+}
+
+#[derive(Debug)]
+struct Presence {
+    device: Device,
+    sessions: SmallVec<[SessionId; 1]>,
+}
+
+/// All scan sessions of this node.
+#[derive(Debug)]
+pub struct Sessions {
+    peers: DashMap<PeerId, Presence>,
+    sessions: DashMap<SessionId, Session>,
+    count: AtomicUsize,
+    per_peer: usize,
+    most: usize,
+}
+
+impl Sessions {
+    /// No sessions; at most `per_peer` for each peer and `most` in all.
+    pub fn new(per_peer: usize, most: usize) -> Self {
+        Self {
+            peers: DashMap::new(),
+            sessions: DashMap::new(),
+            count: AtomicUsize::new(0),
+            per_peer,
+            most,
+        }
+    }
+
+    /// Notes which device a peer is. Saying it again changes it, in the sessions that it is in as well.
+    pub fn register(&self, peer: PeerId, device: Device) {
+        let sessions = {
+            let mut presence = self.peers.entry(peer).or_insert_with(|| Presence {
+                device,
+                sessions: SmallVec::new(),
+            });
+            if presence.device == device {
+                return;
+            }
+            presence.device = device;
+            presence.sessions.clone()
+        };
+        for id in sessions {
+            if let Some(mut session) = self.sessions.get_mut(&id) {
+                session.enter(peer, device);
+            }
+        }
+    }
+
+    /// Puts a peer into a session, which begins if it does not exist. `fallback` is the device of a
+    /// peer that has not registered. `epoch` is used if the session begins.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotRegistered`], [`SessionError::TooManySessions`], [`SessionError::NodeFull`].
+    pub fn join(
+        &self,
+        peer: PeerId,
+        fallback: Option<Device>,
+        id: &SessionId,
+        epoch: u64,
+        now: Moment,
+    ) -> Result<Joined, SessionError> {
+        let mut presence = match self.peers.entry(peer) {
+            Entry::Occupied(entry) => entry.into_ref(),
+            Entry::Vacant(entry) => entry.insert(Presence {
+                device: fallback.ok_or(SessionError::NotRegistered)?,
+                sessions: SmallVec::new(),
+            }),
+        };
+        let again = presence.sessions.contains(id);
+        if !again && presence.sessions.len() >= self.per_peer {
+            return Err(SessionError::TooManySessions);
+        }
+        let device = presence.device;
+        let mut session = match self.sessions.entry(id.clone()) {
+            Entry::Occupied(entry) => entry.into_ref(),
+            Entry::Vacant(entry) => {
+                let room = self
+                    .count
+                    .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                        (n < self.most).then_some(n + 1)
+                    });
+                room.map_err(|_| SessionError::NodeFull)?;
+                entry.insert(Session::new(epoch, now))
+            }
+        };
+        session.enter(peer, device);
+        session.touch(now);
+        if !again {
+            presence.sessions.push(id.clone());
+        }
+        Ok(Joined {
+            device,
+            again,
+            status: session.status(),
+            epoch: session.epoch(),
+            seq: session.seq(),
+        })
+    }
+
+    /// Gives a scan its place in the session's sequence.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotMember`].
+    pub fn scan(&self, peer: PeerId, id: &SessionId, now: Moment) -> Result<Scanned, SessionError> {
+        let mut session = self.sessions.get_mut(id).ok_or(SessionError::NotMember)?;
+        let device = session.device(peer).ok_or(SessionError::NotMember)?;
+        session.touch(now);
+        let seq = session.next_seq();
+        Ok(Scanned {
+            device,
+            epoch: session.epoch(),
+            seq,
+            monitors: session.monitors(),
+        })
+    }
+
+    /// Takes a peer out of a session.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotMember`].
+    pub fn leave(
+        &self,
+        peer: PeerId,
+        id: &SessionId,
+        now: Moment,
+    ) -> Result<Departure, SessionError> {
+        let mut presence = self.peers.get_mut(&peer).ok_or(SessionError::NotMember)?;
+        let before = presence.sessions.len();
+        presence.sessions.retain(|s| s != id);
+        if presence.sessions.len() == before {
+            return Err(SessionError::NotMember);
+        }
+        self.exit(peer, id, now).ok_or(SessionError::NotMember)
+    }
+
+    /// Forgets a peer; tells which sessions it was in.
+    pub fn forget(&self, peer: PeerId, now: Moment) -> Vec<Departure> {
+        let Some((_, presence)) = self.peers.remove(&peer) else {
+            return Vec::new();
+        };
+        let ids = presence.sessions.iter();
+        ids.filter_map(|id| self.exit(peer, id, now)).collect()
+    }
+
+    fn exit(&self, peer: PeerId, id: &SessionId, now: Moment) -> Option<Departure> {
+        let Entry::Occupied(mut entry) = self.sessions.entry(id.clone()) else {
+            return None;
+        };
+        let session = entry.get_mut();
+        session.leave(peer);
+        session.touch(now);
+        let status = session.status();
+        // A session in which nothing was scanned has nothing to remember.
+        if session.is_blank() {
+            entry.remove();
+            self.count.fetch_sub(1, Ordering::Relaxed);
+        }
+        Some(Departure {
+            session: id.clone(),
+            status,
+        })
+    }
+
+    /// Drops every session in which nothing happened for `idle`, and tells which.
+    pub fn sweep(&self, idle: Duration, now: Moment) -> Vec<SessionId> {
+        let candidates: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|s| s.is_idle(idle, now))
+            .map(|s| s.key().clone())
+            .collect();
+        let mut dropped = Vec::new();
+        for id in candidates {
+            let gone = self.sessions.remove_if(&id, |_, s| s.is_idle(idle, now));
+            let Some((_, session)) = gone else { continue };
+            self.count.fetch_sub(1, Ordering::Relaxed);
+            for peer in session.members() {
+                if let Some(mut presence) = self.peers.get_mut(&peer) {
+                    presence.sessions.retain(|s| *s != id);
+                }
+            }
+            dropped.push(id);
+        }
+        dropped
+    }
+
+    /// How many sessions there are, counted now.
+    pub fn totals(&self) -> SessionTotals {
+        let mut totals = SessionTotals::default();
+        for session in &self.sessions {
+            let status = session.status();
+            totals.total += 1;
+            totals.active += usize::from(status.is_active);
+            totals.paired += usize::from(status.has_mobile && status.has_monitor);
+        }
+        totals
+    }
+
+    /// A page of sessions in the order of their ids, those after `after`.
+    pub fn page(&self, after: Option<&str>, limit: usize) -> Vec<SessionSummary> {
+        let mut all: Vec<SessionSummary> = self
+            .sessions
+            .iter()
+            .filter(|s| after.is_none_or(|after| s.key().as_str() > after))
+            .map(|s| SessionSummary {
+                session: s.key().clone(),
+                status: s.status(),
+                created_ms: s.created_ms(),
+            })
+            .collect();
+        all.sort_unstable_by(|a, b| a.session.cmp(&b.session));
+        all.truncate(limit);
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Namespace, SocketId};
+    use std::time::Instant;
+
+    fn peer(n: u8) -> PeerId {
+        PeerId {
+            namespace: Namespace::Root,
+            socket: SocketId::parse(&format!("{n:016}")).unwrap(),
+        }
+    }
+
+    fn at(base: Instant, secs: u64) -> Moment {
+        Moment {
+            instant: base + Duration::from_secs(secs),
+            unix_ms: secs * 1000,
+        }
+    }
+
+    fn id(text: &str) -> SessionId {
+        SessionId::parse(text).unwrap()
+    }
+
+    #[test]
+    fn a_peer_must_say_its_device_before_it_joins() {
+        let sessions = Sessions::new(10, 10);
+        let now = at(Instant::now(), 0);
+
+        let refused = sessions.join(peer(1), None, &id("a"), 1, now);
+        assert_eq!(refused, Err(SessionError::NotRegistered));
+
+        sessions.register(peer(1), Device::Mobile);
+        let joined = sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+        assert!(joined.status.has_mobile && !joined.status.has_monitor);
+    }
+
+    #[test]
+    fn only_members_scan_and_the_sequence_has_no_gaps() {
+        let sessions = Sessions::new(10, 10);
+        let now = at(Instant::now(), 0);
+        sessions.register(peer(1), Device::Mobile);
+        sessions.register(peer(2), Device::Monitor);
+        sessions.join(peer(1), None, &id("a"), 7, now).unwrap();
+        sessions.join(peer(2), None, &id("a"), 8, now).unwrap();
+
+        for seq in 1..=3 {
+            let scanned = sessions.scan(peer(1), &id("a"), now).unwrap();
+            assert_eq!((scanned.seq, scanned.epoch, scanned.monitors), (seq, 7, 1));
+        }
+        let stranger = sessions.scan(peer(3), &id("a"), now);
+        assert_eq!(stranger, Err(SessionError::NotMember));
+        let nowhere = sessions.scan(peer(1), &id("b"), now);
+        assert_eq!(nowhere, Err(SessionError::NotMember));
+    }
+
+    #[test]
+    fn a_session_with_scans_outlives_its_members_until_it_is_idle() {
+        let sessions = Sessions::new(10, 10);
+        let start = Instant::now();
+        sessions.register(peer(1), Device::Mobile);
+        sessions
+            .join(peer(1), None, &id("a"), 1, at(start, 0))
+            .unwrap();
+        sessions.scan(peer(1), &id("a"), at(start, 1)).unwrap();
+        sessions.forget(peer(1), at(start, 2));
+
+        let hour = Duration::from_secs(3600);
+        assert!(sessions.sweep(hour, at(start, 3601)).is_empty());
+        sessions.register(peer(1), Device::Mobile);
+        let back = sessions
+            .join(peer(1), None, &id("a"), 2, at(start, 3601))
+            .unwrap();
+        assert_eq!((back.epoch, back.seq), (1, 1));
+        assert_eq!(sessions.sweep(hour, at(start, 7201)), vec![id("a")]);
+        assert_eq!(sessions.totals(), SessionTotals::default());
+
+        // The peer is no longer held to be in the dropped session.
+        let gone = sessions.leave(peer(1), &id("a"), at(start, 7202));
+        assert_eq!(gone, Err(SessionError::NotMember));
+        let anew = sessions
+            .join(peer(1), None, &id("a"), 3, at(start, 7202))
+            .unwrap();
+        assert_eq!(
+            (anew.epoch, anew.seq),
+            (3, 0),
+            "a new sequence has a new epoch"
+        );
+    }
+
+    #[test]
+    fn caps_hold_and_leaving_makes_room() {
+        let sessions = Sessions::new(2, 3);
+        let now = at(Instant::now(), 0);
+        for n in 1..=2 {
+            sessions.register(peer(n), Device::Mobile);
+        }
+        sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+        sessions.join(peer(1), None, &id("b"), 1, now).unwrap();
+        let third = sessions.join(peer(1), None, &id("c"), 1, now);
+        assert_eq!(third, Err(SessionError::TooManySessions));
+        sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+
+        sessions.join(peer(2), None, &id("c"), 1, now).unwrap();
+        let fourth = sessions.join(peer(2), None, &id("d"), 1, now);
+        assert_eq!(fourth, Err(SessionError::NodeFull));
+        sessions.leave(peer(1), &id("a"), now).unwrap();
+        sessions.join(peer(2), None, &id("d"), 1, now).unwrap();
+        assert_eq!(sessions.totals().total, 3);
+    }
+
+    #[test]
+    fn changing_the_device_shows_in_the_sessions() {
+        let sessions = Sessions::new(10, 10);
+        let now = at(Instant::now(), 0);
+        sessions.register(peer(1), Device::Mobile);
+        sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+        sessions.register(peer(1), Device::Monitor);
+
+        let page = sessions.page(None, 10);
+        assert!(page[0].status.has_monitor && !page[0].status.has_mobile);
+    }
+}

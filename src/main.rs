@@ -1,0 +1,197 @@
+//! The command line: `signalbox [serve]`, `signalbox token`, `signalbox version`.
+
+use clap::{Parser, Subcommand, ValueEnum};
+use signalbox::{
+    app::App,
+    guard::Verifier,
+    settings::{Env, Settings, parse_duration},
+    telemetry::Telemetry,
+};
+use std::{
+    io::Write,
+    path::Path,
+    process::ExitCode,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A real-time Socket.IO server that can be seen into. Settings come from the environment and `.env`;
+/// `.env.example` lists them all.
+#[derive(Parser)]
+#[command(name = "signalbox", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Runs the server (the default)
+    Serve,
+    /// Prints a token that the server accepts
+    Token {
+        /// Device role in the token
+        #[arg(long, value_enum)]
+        role: Role,
+        /// The user
+        #[arg(long)]
+        sub: String,
+        /// How long it is valid, such as 15m, 24h or 7d
+        #[arg(long, default_value = "24h", value_parser = |s: &str| parse_duration(s).ok_or("not a duration such as 24h"))]
+        ttl: Duration,
+    },
+    /// Prints the version
+    Version,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Role {
+    Mobile,
+    Monitor,
+    Admin,
+}
+
+impl Role {
+    const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Monitor => "monitor",
+            Self::Admin => "admin",
+        }
+    }
+}
+
+/// What telemetry may take to write out what waits, at exit.
+const LAST_EXPORTS: Duration = Duration::from_secs(2);
+
+fn main() -> ExitCode {
+    let run = match Cli::parse().command.unwrap_or(Command::Serve) {
+        Command::Serve => settings().and_then(|settings| serve(&settings)),
+        Command::Token { role, sub, ttl } => token(role, &sub, ttl).map(|token| say(&token)),
+        Command::Version => {
+            say(concat!("signalbox ", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    };
+    match run {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(line) => {
+            // A closed terminal is no reason to fail differently.
+            let _ = writeln!(std::io::stderr(), "signalbox: {line}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn say(text: &str) {
+    let _ = writeln!(std::io::stdout(), "{text}");
+}
+
+fn settings() -> Result<Settings, String> {
+    let env = Env::load(Path::new(".env")).map_err(|e| e.to_string())?;
+    Settings::read(&env).map_err(|e| e.to_string())
+}
+
+fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<String, String> {
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0, |d| d.as_secs());
+    Verifier::new(&settings.auth)
+        .sign(sub, role, now, now.saturating_add(ttl.as_secs()))
+        .map_err(|e| e.to_string())
+}
+
+fn token(role: Role, sub: &str, ttl: Duration) -> Result<String, String> {
+    let settings = settings()?;
+    if settings.auth.generated {
+        return Err("SOCKET_JWT_SECRET: is needed to sign a token that a running server accepts; for example SOCKET_JWT_SECRET=$(openssl rand -hex 32)".to_owned());
+    }
+    sign(&settings, role.as_str(), sub, ttl)
+}
+
+fn serve(settings: &Settings) -> Result<(), String> {
+    // Before the runtime: threads of the exporters inherit nothing of it.
+    let (telemetry, guard) = Telemetry::start(settings)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| format!("the runtime did not start: {e}"))?;
+    let served = runtime.block_on(async {
+        let app = App::build(settings, telemetry)?;
+        let stop = stop_signal().map_err(|e| format!("signals: {e}"))?;
+        announce(settings, &app)?;
+        app.run_until_stopped(stop).await;
+        Ok(())
+    });
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    guard.shutdown(LAST_EXPORTS);
+    served
+}
+
+/// Resolves at SIGTERM or SIGINT. A second one ends the process at once.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tokio::spawn(async move {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            std::process::exit(130);
+        });
+    })
+}
+
+/// Says where the server is and, in development, how to try it.
+fn announce(settings: &Settings, app: &App) -> Result<(), String> {
+    let address = app.address();
+    tracing::info!(
+        target: "signalbox::start",
+        address = %address,
+        production = settings.server.production(),
+        settings = ?settings,
+        "Signalbox started."
+    );
+    if let (true, None, None) = (
+        settings.server.production(),
+        &settings.telemetry.metrics_token,
+        settings.server.admin,
+    ) {
+        tracing::warn!(
+            target: "signalbox::start",
+            "/metrics and /status are open to everybody. Set METRICS_TOKEN, or ADMIN_ADDR to a private address."
+        );
+    }
+    say(&format!(
+        "Signalbox {} listens on http://{address}",
+        env!("CARGO_PKG_VERSION")
+    ));
+    if !settings.auth.generated {
+        return Ok(());
+    }
+    let port = address.port();
+    let day = Duration::from_secs(86_400);
+    let phone = sign(settings, "mobile", "demo-phone", day)?;
+    let monitor = sign(settings, "monitor", "demo-monitor", day)?;
+    say(&format!(
+        r"
+No SOCKET_JWT_SECRET is set, so one was made up for this run. Two tokens that are good for a day:
+
+  phone    {phone}
+  monitor  {monitor}
+
+Paste the first line into one Node console (npm install socket.io-client, node), the second into another:
+
+  m = require('socket.io-client')('http://localhost:{port}', {{ auth: {{ token: '{monitor}' }} }}); m.emit('registerClient', {{ role: 'monitor' }}); m.emit('joinSession', {{ sessionId: 'demo' }}); m.on('navigate', console.log)
+  p = require('socket.io-client')('http://localhost:{port}', {{ auth: {{ token: '{phone}' }} }}); p.emit('registerClient', {{ role: 'mobile' }}); p.emit('joinSession', {{ sessionId: 'demo' }}); p.emit('scanOrder', {{ sessionId: 'demo', orderNo: 'A-1', ts: Date.now() }}, console.log)
+
+See it: http://localhost:{port}/status and http://localhost:{port}/metrics
+"
+    ));
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! Wire types of the scan family. A value that exists is valid: they are parsed, not validated.
+
+use crate::event::{Device, SessionId, SocketId, Traceparent, is_label};
+use crate::live::Status;
+use serde::{Deserialize, Deserializer, Serialize, de};
+use std::borrow::Cow;
+
+/// `registerClient { role }`.
+#[derive(Debug, Deserialize)]
+pub struct RegisterClient {
+    pub(super) role: Device,
+}
+
+/// `joinSession { sessionId, lastSeq?, epoch? }`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct JoinSession {
+    #[serde(deserialize_with = "session_id")]
+    pub(super) session_id: SessionId,
+    #[serde(default)]
+    pub(super) last_seq: Option<u64>,
+    #[serde(default)]
+    pub(super) epoch: Option<String>,
+}
+
+/// `leaveSession { sessionId }`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct LeaveSession {
+    #[serde(deserialize_with = "session_id")]
+    pub(super) session_id: SessionId,
+}
+
+/// `scanOrder { sessionId, orderNo, ts, nonce?, traceparent? }`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ScanOrder {
+    #[serde(deserialize_with = "session_id")]
+    pub(super) session_id: SessionId,
+    #[serde(deserialize_with = "order_no")]
+    pub(super) order_no: Box<str>,
+    // Relayed as it came: never read, so the past and the far future are fine.
+    pub(super) ts: serde_json::Number,
+    #[serde(default, deserialize_with = "nonce")]
+    pub(super) nonce: Option<Box<str>>,
+    // Anything that is no traceparent is as good as none: telemetry never refuses a scan.
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub(super) traceparent: Option<Box<str>>,
+}
+
+/// `heartbeat`, whatever is sent along.
+#[derive(Debug)]
+pub struct Heartbeat;
+
+impl<'de> Deserialize<'de> for Heartbeat {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        de::IgnoredAny::deserialize(deserializer).map(|_| Self)
+    }
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Registered {
+    pub(super) success: bool,
+    pub(super) socket_id: SocketId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct JoinedSession<'a> {
+    pub(super) session_id: &'a SessionId,
+    pub(super) status: Status,
+    pub(super) epoch: String,
+    pub(super) seq: u64,
+    pub(super) recovered: bool,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClientJoined {
+    pub(super) socket_id: SocketId,
+    pub(super) role: Device,
+    pub(super) status: Status,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ClientLeft {
+    pub(super) socket_id: SocketId,
+    pub(super) status: Status,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct LeftSession<'a> {
+    pub(super) success: bool,
+    pub(super) session_id: &'a SessionId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Navigate<'a> {
+    pub(super) order_no: &'a str,
+    pub(super) ts: &'a serde_json::Number,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) nonce: Option<&'a str>,
+    pub(super) from: Device,
+    pub(super) from_socket_id: SocketId,
+    pub(super) seq: u64,
+    pub(super) traceparent: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ScanAck<'a> {
+    pub(super) received: bool,
+    pub(super) nonce: Option<&'a str>,
+    pub(super) epoch: String,
+    pub(super) seq: u64,
+    pub(super) duplicate: bool,
+    pub(super) durable: bool,
+    pub(super) monitors: usize,
+    pub(super) flow: String,
+    pub(super) trace_id: String,
+}
+
+/// Longest order number, in characters (contract, section 4).
+const ORDER_CHARS: usize = 128;
+/// Longest nonce, in characters (contract, section 9).
+const NONCE_CHARS: usize = 64;
+
+fn session_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    SessionId::parse(&text).ok_or_else(|| {
+        de::Error::custom("sessionId must be 1 to 100 characters without control characters")
+    })
+}
+
+fn order_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {
+    let text = Cow::<str>::deserialize(deserializer)?;
+    if is_label(&text, ORDER_CHARS) {
+        Ok(text.into())
+    } else {
+        Err(de::Error::custom(
+            "orderNo must be 1 to 128 characters without control characters",
+        ))
+    }
+}
+
+fn nonce<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+    match Option::<Cow<'_, str>>::deserialize(deserializer)? {
+        None => Ok(None),
+        Some(text) if is_label(&text, NONCE_CHARS) => Ok(Some(text.into())),
+        Some(_) => Err(de::Error::custom(
+            "nonce must be 1 to 64 characters without control characters",
+        )),
+    }
+}
+
+fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box<str>>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Text(Box<str>),
+        Other(de::IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Text(text) if text.len() <= Traceparent::MAX_BYTES => Some(text),
+        _ => None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scan(json: &str) -> Result<ScanOrder, String> {
+        serde_json::from_str(json).map_err(|e: serde_json::Error| e.to_string())
+    }
+
+    #[test]
+    fn a_scan_keeps_what_it_relays() {
+        let s = scan(r#"{"sessionId":"s","orderNo":"A\u002d1","ts":1761100000123,"nonce":"n"}"#)
+            .unwrap();
+
+        assert_eq!(&*s.order_no, "A-1");
+        assert_eq!(s.ts.to_string(), "1761100000123");
+        assert_eq!(s.nonce.as_deref(), Some("n"));
+    }
+
+    #[test]
+    fn a_bad_traceparent_never_refuses_a_scan() {
+        for bad in [
+            "7",
+            "null",
+            "{\"a\":[1]}",
+            "\"x\"",
+            &format!("\"{}\"", "a".repeat(99)),
+        ] {
+            let json = format!(r#"{{"sessionId":"s","orderNo":"1","ts":1,"traceparent":{bad}}}"#);
+            assert!(scan(&json).is_ok(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn malformed_scans_are_told_which_field() {
+        for (json, field) in [
+            (r#"{"orderNo":"1","ts":1}"#, "sessionId"),
+            (r#"{"sessionId":"","orderNo":"1","ts":1}"#, "sessionId"),
+            (r#"{"sessionId":"s","ts":1}"#, "orderNo"),
+            (r#"{"sessionId":"s","orderNo":"a\u0000","ts":1}"#, "orderNo"),
+            (r#"{"sessionId":"s","orderNo":"1"}"#, "ts"),
+            (
+                r#"{"sessionId":"s","orderNo":"1","ts":1,"nonce":""}"#,
+                "nonce",
+            ),
+        ] {
+            let error = scan(json).unwrap_err();
+            assert!(error.contains(field), "{error}");
+        }
+        assert!(scan(r#"{"sessionId":"s","orderNo":"1","ts":1e400}"#).is_err());
+        assert!(scan(r#"{"sessionId":"s","orderNo":"\ud800","ts":1}"#).is_err());
+        assert!(scan("null").is_err());
+    }
+}

@@ -1,0 +1,85 @@
+//! How much anybody may ask for.
+
+use super::{Env, SettingError};
+use std::{num::NonZeroU32, time::Duration};
+
+/// A rate with a burst, per second unless its field says otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct Rate {
+    /// Sustained rate.
+    pub rate: NonZeroU32,
+    /// How many may come at once.
+    pub burst: NonZeroU32,
+}
+
+/// How much anybody may ask for. Defaults are those of the wire contract.
+#[derive(Debug, Clone)]
+pub struct Limits {
+    /// Events of one socket, per second.
+    pub events: Rate,
+    /// Failed handshakes of one address, per minute.
+    pub handshake_failures: NonZeroU32,
+    /// Good handshakes of one user, per minute.
+    pub handshakes_per_user: NonZeroU32,
+    /// `/api` requests of one address per window.
+    pub http_max: NonZeroU32,
+    /// The window of `http_max`.
+    pub http_window: Duration,
+    /// Sockets of one user on this node.
+    pub sockets_per_user: usize,
+    /// Sockets of one address that are not authenticated yet.
+    pub pending_per_address: usize,
+    /// Sockets of this node.
+    pub sockets_max: usize,
+    /// Scan sessions that one socket may be in.
+    pub sessions_per_socket: usize,
+    /// Scan sessions of this node.
+    pub sessions_max: usize,
+    /// Largest WebSocket message, frame and polling body, in bytes.
+    pub message_bytes: usize,
+    /// Events of one socket that wait for their turn.
+    pub inbox: usize,
+    /// Packets of one socket that wait to be written.
+    pub send_queue: usize,
+}
+
+impl Limits {
+    pub(super) fn read(env: &Env) -> Result<Self, SettingError> {
+        let most = NonZeroU32::MAX;
+        let at_least_one = NonZeroU32::MIN;
+        let nonzero = |name, default: u32, example| {
+            env.number(
+                name,
+                NonZeroU32::new(default).unwrap_or(NonZeroU32::MIN),
+                at_least_one..=most,
+                example,
+            )
+        };
+        let count = |name, default: usize, most: usize, example| {
+            env.number(name, default, 1..=most, example)
+        };
+        Ok(Self {
+            events: Rate {
+                rate: nonzero("EVENT_RATE", 20, "20")?,
+                burst: nonzero("EVENT_BURST", 60, "60")?,
+            },
+            handshake_failures: nonzero("HANDSHAKE_FAILURES_PER_MIN", 10, "10")?,
+            handshakes_per_user: nonzero("HANDSHAKES_PER_USER_PER_MIN", 60, "60")?,
+            http_max: nonzero("HTTP_RATE_MAX", 100, "100")?,
+            http_window: env.duration("HTTP_RATE_WINDOW", Duration::from_secs(900), "15m")?,
+            sockets_per_user: count("SOCKETS_PER_USER", 50, 1_000_000, "50")?,
+            pending_per_address: count("SOCKETS_PENDING_PER_ADDRESS", 50, 1_000_000, "50")?,
+            sockets_max: count("SOCKETS_MAX", 20_000, 10_000_000, "20000")?,
+            sessions_per_socket: count("SESSIONS_PER_SOCKET", 10, 10_000, "10")?,
+            sessions_max: count("SESSIONS_MAX", 100_000, 100_000_000, "100000")?,
+            message_bytes: env.number(
+                "MAX_MESSAGE_BYTES",
+                1_000_000,
+                4_096..=100_000_000,
+                "1000000",
+            )?,
+            inbox: count("INBOX_MAX", 256, 1_000_000, "256")?,
+            send_queue: count("SEND_QUEUE_MAX", 128, 1_000_000, "128")?,
+        })
+    }
+}

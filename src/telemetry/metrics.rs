@@ -1,0 +1,711 @@
+//! Every metric, in one place. Names, labels and help texts are the catalogue; help says what a rise means.
+//!
+//! Labels are closed enums, every combination exists from the start at 0, and children are resolved once:
+//! counting on the hot path is one atomic add.
+
+use super::exposition::ExemplarStore;
+use crate::event::{
+    Component, Device, DisconnectCause, EventName, FailureKind, Outcome, PushName, TraceId,
+};
+use parking_lot::Mutex;
+use prometheus::{
+    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    IntGaugeVec, Opts, Registry, core::Collector,
+};
+use std::{fmt, time::Duration};
+
+/// Declares a label: a closed enum with its values.
+macro_rules! label {
+    ($(#[$doc:meta])* $vis:vis $type:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $vis enum $type { $($(#[$vdoc])* $variant,)* }
+
+        impl $type {
+            /// All of them, in the order of declaration.
+            $vis const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The label value.
+            $vis const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $value,)* }
+            }
+        }
+    };
+}
+
+label! {
+    /// How a handshake ended.
+    pub HandshakeResult {
+        /// Let in.
+        Ok = "ok",
+        /// It brought no token.
+        NoToken = "no_token",
+        /// It brought one that is not accepted.
+        BadToken = "bad_token",
+        /// Too many of this address or user.
+        Limited = "limited",
+        /// From a site that is not allowed.
+        Origin = "origin",
+        /// Our fault.
+        Error = "error",
+    }
+}
+
+label! {
+    /// What was turned away before it was an event.
+    pub RejectReason {
+        /// A site that is not allowed.
+        Origin = "origin",
+        /// A session id that we did not hand out.
+        Sid = "sid",
+        /// Too many sockets of one address that have not authenticated.
+        Preauth = "preauth",
+        /// The node is full.
+        Connections = "connections",
+        /// A header or body came too slowly.
+        Timeout = "timeout",
+        /// A client did not read.
+        SlowReader = "slow_reader",
+        /// Larger than allowed.
+        TooBig = "too_big",
+        /// Not a WebSocket upgrade of version 13, not Engine.IO 4, not HTTP.
+        Protocol = "protocol",
+        /// The server is draining.
+        Draining = "draining",
+    }
+}
+
+label! {
+    /// How a client is connected.
+    pub Transport {
+        /// Long polling.
+        Polling = "polling",
+        /// WebSocket.
+        Websocket = "websocket",
+    }
+}
+
+label! {
+    /// The steps of a scan inside the server.
+    pub Stage {
+        /// Waiting for the socket's earlier events.
+        Queue = "queue",
+        /// Limits and permissions.
+        Guard = "guard",
+        /// The family's decision.
+        Decide = "decide",
+        /// Handing it to the receivers' sockets.
+        Deliver = "deliver",
+    }
+}
+
+label! {
+    /// How a scan ended.
+    pub(super) FlowOutcome {
+        /// Handed to at least one monitor's socket.
+        Sent = "sent",
+        /// Relayed while no monitor was in the session.
+        Unwatched = "unwatched",
+        /// Not relayed, the client's doing.
+        Refused = "refused",
+        /// Not relayed, our doing.
+        RelayFailed = "relay_failed",
+        /// Refused because the server was at a limit.
+        Shed = "shed",
+    }
+}
+
+label! {
+    /// The routes of the HTTP side, as templates.
+    pub HttpRoute {
+        /// `/health`
+        Health = "/health",
+        /// `/status`
+        Status = "/status",
+        /// `/livez`
+        Livez = "/livez",
+        /// `/readyz`
+        Readyz = "/readyz",
+        /// `/version`
+        Version = "/version",
+        /// `/metrics`
+        Metrics = "/metrics",
+        /// Anything else; the path itself is never a label.
+        Other = "other",
+    }
+}
+
+label! {
+    /// Which limiter refused.
+    pub LimitLayer {
+        /// Events of a socket.
+        Event = "event",
+        /// Handshakes of an address or user.
+        Handshake = "handshake",
+        /// `/api` requests of an address.
+        Http = "http",
+    }
+}
+
+/// Roles under which connections are shown.
+pub(super) const ROLES: [&str; 3] = ["mobile", "monitor", "unknown"];
+
+/// One value of `signalbox_connections`.
+#[derive(Debug, Clone, Copy)]
+pub struct ConnectionGauge {
+    /// The device, once it is known.
+    pub device: Option<Device>,
+    /// How it is connected.
+    pub transport: Transport,
+}
+
+const EVENT_SECONDS: [f64; 13] = [
+    0.000_1, 0.000_25, 0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5,
+];
+/// Resolution around the objective of 250 ms and around the usual fraction of a millisecond.
+const SCAN_SECONDS: [f64; 14] = [
+    0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
+];
+const STAGE_SECONDS: [f64; 9] = [
+    0.000_01, 0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5,
+];
+const PAYLOAD_BYTES: [f64; 8] = [
+    64.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16_384.0,
+    65_536.0,
+    262_144.0,
+    1_048_576.0,
+];
+/// From the production guide of the signaling server.
+const CONNECTION_SECONDS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 600.0, 1800.0, 3600.0];
+/// Coarse: HTTP is probes and scrapes here.
+const HTTP_SECONDS: [f64; 4] = [0.005, 0.05, 0.5, 2.5];
+
+/// A histogram whose buckets remember a trace each.
+#[derive(Debug)]
+pub(super) struct TracedHistogram {
+    histogram: Histogram,
+    exemplars: ExemplarStore,
+}
+
+impl TracedHistogram {
+    /// Counts `value`; a recorded trace becomes the bucket's exemplar.
+    pub(super) fn observe(&self, value: Duration, trace: Option<TraceId>) {
+        let value = value.as_secs_f64();
+        self.histogram.observe(value);
+        if let Some(trace) = trace {
+            self.exemplars.record(value, trace);
+        }
+    }
+}
+
+type Fill = Box<dyn Fn(&Metrics) + Send + Sync>;
+
+/// Every metric of the process.
+pub struct Metrics {
+    registry: Registry,
+    fills: Mutex<Vec<Fill>>,
+    exemplars: Vec<ExemplarStore>,
+
+    pub(super) active_connections: IntGauge,
+    pub(super) connection_seconds: Histogram,
+    connections: IntGaugeVec,
+    handshakes: Vec<IntCounter>,
+    disconnects: Vec<IntCounter>,
+    pub(super) received: Vec<[IntCounter; 3]>,
+    sent: Vec<IntCounter>,
+    pub(super) handle_seconds: Vec<Histogram>,
+    pub(super) payload_in: Histogram,
+    pub(super) payload_out: Histogram,
+    /// Events refused because their socket's inbox was full.
+    pub inbox_overflow: IntCounter,
+    /// Sockets closed because they did not read fast enough.
+    pub send_queue_full: IntCounter,
+    scan_sessions: [IntGauge; 2],
+    pub(super) flows: Vec<IntCounter>,
+    pub(super) scan_to_navigate: TracedHistogram,
+    pub(super) stages: Vec<Histogram>,
+    pub(super) scans_in_flight: IntGauge,
+    limited: Vec<IntCounter>,
+    rejected: Vec<IntCounter>,
+    pub(super) log_lines: [IntCounter; 5],
+    pub(super) log_lines_dropped: IntCounter,
+    pub(super) exports: [IntCounter; 2],
+    pub(super) spans_dropped: IntCounter,
+    pub(super) sentry_events: IntCounter,
+    pub(super) redactions: IntCounter,
+    pub(super) panics: IntCounter,
+    pub(super) runtime_busy: Gauge,
+    pub(super) runtime_blocked: IntCounter,
+    pub(super) runtime_queue: IntGauge,
+    http_seconds: HistogramVec,
+    errors: IntCounterVec,
+    draining: IntGauge,
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+/// Registers as it makes. Two metrics of one name, or a name that Prometheus does not take, are faults of
+/// this file: they end the process at start, in every test.
+struct Maker(Registry);
+
+#[expect(
+    clippy::expect_used,
+    reason = "the catalogue is fixed in this file; a fault in it must not start"
+)]
+impl Maker {
+    fn add<C: Collector + Clone + 'static>(&self, made: prometheus::Result<C>) -> C {
+        let collector = made.expect("metric");
+        self.0
+            .register(Box::new(collector.clone()))
+            .expect("metric");
+        collector
+    }
+
+    fn counter(&self, name: &str, help: &str) -> IntCounter {
+        self.add(IntCounter::new(name, help))
+    }
+
+    fn gauge(&self, name: &str, help: &str) -> IntGauge {
+        self.add(IntGauge::new(name, help))
+    }
+
+    fn counters<'a>(
+        &self,
+        name: &str,
+        help: &str,
+        label: &str,
+        values: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<IntCounter> {
+        let family = self.add(IntCounterVec::new(Opts::new(name, help), &[label]));
+        let values = values.into_iter();
+        values.map(|v| family.with_label_values(&[v])).collect()
+    }
+
+    fn histogram(&self, name: &str, help: &str, buckets: &[f64]) -> Histogram {
+        self.add(Histogram::with_opts(
+            HistogramOpts::new(name, help).buckets(buckets.to_vec()),
+        ))
+    }
+
+    fn histograms<'a>(
+        &self,
+        name: &str,
+        help: &str,
+        buckets: &[f64],
+        label: &str,
+        values: impl IntoIterator<Item = &'a str>,
+    ) -> Vec<Histogram> {
+        let opts = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+        let family = self.add(HistogramVec::new(opts, &[label]));
+        let values = values.into_iter();
+        values.map(|v| family.with_label_values(&[v])).collect()
+    }
+}
+
+impl Metrics {
+    /// The whole catalogue, everything at 0.
+    #[expect(clippy::too_many_lines, reason = "the catalogue is one list")]
+    pub fn new() -> Self {
+        let make = Maker(Registry::new());
+        let events = || EventName::ALL.iter().map(|e| e.as_str());
+
+        let received = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_events_received_total",
+                "Events that clients sent, by name and outcome. failed is our doing and spends error budget; refused is the client's.",
+            ),
+            &["event", "outcome"],
+        ));
+        let stages = make.histograms(
+            "signalbox_scan_stage_seconds",
+            "Time of a scan in each step inside the server. The stage that grows is the hop to look at.",
+            &STAGE_SECONDS,
+            "stage",
+            Stage::ALL.iter().map(|s| s.as_str()),
+        );
+        let navigate = make.histograms(
+            "signalbox_scan_to_navigate_seconds",
+            "From the arrival of scanOrder to navigate being handed to the monitor's socket. A rise is what users feel.",
+            &SCAN_SECONDS,
+            "route",
+            ["local"],
+        );
+        let exemplars = ExemplarStore::new(
+            "signalbox_scan_to_navigate_seconds",
+            &[("route", "local")],
+            &SCAN_SECONDS,
+        );
+        let connections = make.add(IntGaugeVec::new(
+            Opts::new(
+                "signalbox_connections",
+                "Connected clients by role and transport. A sudden fall is a network or server fault; polling rising means WebSockets are blocked on the way.",
+            ),
+            &["role", "transport"],
+        ));
+        for role in ROLES {
+            for transport in Transport::ALL {
+                connections.with_label_values(&[role, transport.as_str()]);
+            }
+        }
+        let sessions = make.add(IntGaugeVec::new(
+            Opts::new(
+                "signalbox_scan_sessions",
+                "Scan sessions: paired have a phone and a monitor connected, waiting lack one. Waiting rising alone means devices lose their partner.",
+            ),
+            &["state"],
+        ));
+        let payloads = make.histograms(
+            "signalbox_event_payload_bytes",
+            "Size of event payloads. Growth towards the limits precedes PAYLOAD_TOO_LARGE refusals.",
+            &PAYLOAD_BYTES,
+            "direction",
+            ["in", "out"],
+        );
+        let errors = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_errors_total",
+                "Failures of ours by component and kind. Any rise deserves a look at the error log.",
+            ),
+            &["component", "kind"],
+        ));
+        for component in Component::ALL {
+            for kind in FailureKind::ALL {
+                errors.with_label_values(&[component.as_str(), kind.as_str()]);
+            }
+        }
+        let http_seconds = make.add(HistogramVec::new(
+            HistogramOpts::new(
+                "signalbox_http_request_duration_seconds",
+                "HTTP requests by route template, method and status class. 5xx is our fault; slow probes mean a busy node.",
+            )
+            .buckets(HTTP_SECONDS.to_vec()),
+            &["route", "method", "status"],
+        ));
+        for route in HttpRoute::ALL {
+            for method in METHODS {
+                for status in STATUS_CLASSES {
+                    http_seconds.with_label_values(&[route.as_str(), method, status]);
+                }
+            }
+        }
+        let log_lines = make.counters(
+            "signalbox_log_lines_total",
+            "Log lines by level. A rise of ERROR is a rise of failures.",
+            "level",
+            ["ERROR", "WARN", "INFO", "DEBUG", "TRACE"],
+        );
+        let exports = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_telemetry_export_total",
+                "Exports of telemetry by exporter and result. Errors mean that the collector is away; delivery is not affected.",
+            ),
+            &["exporter", "result"],
+        ));
+        let build = make.add(IntGaugeVec::new(
+            Opts::new(
+                "signalbox_build_info",
+                "Always 1; the version of this node. More than one value in the fleet is a deploy in progress.",
+            ),
+            &["version"],
+        ));
+        build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        make.gauge(
+            "signaling_active_rooms",
+            "Signaling rooms that exist now. A rise without peers means rooms are not closed.",
+        );
+        make.counter(
+            "signaling_rooms_created_total",
+            "Signaling rooms created. A sudden rise is a client creating rooms in a loop.",
+        );
+        let metrics = Self {
+            active_connections: make.gauge(
+                "signaling_active_connections",
+                "Connected clients. A sudden fall is a network or server fault.",
+            ),
+            connection_seconds: make.histogram(
+                "signaling_connection_duration_seconds",
+                "How long connections lasted. Many short ones mean clients cannot stay connected.",
+                &CONNECTION_SECONDS,
+            ),
+            connections,
+            handshakes: make.counters(
+                "signalbox_handshakes_total",
+                "Handshakes by result. bad_token rising: expired or forged tokens; limited: a reconnect loop or an attack; error: our fault.",
+                "result",
+                HandshakeResult::ALL.iter().map(|r| r.as_str()),
+            ),
+            disconnects: make.counters(
+                "signalbox_disconnects_total",
+                "Ended connections by reason. ping_timeout rising points at the network, send_queue_full at slow monitors.",
+                "reason",
+                DisconnectCause::ALL.iter().map(|r| r.as_str()),
+            ),
+            received: EventName::ALL
+                .iter()
+                .map(|e| Outcome::ALL.map(|o| received.with_label_values(&[e.as_str(), o.as_str()])))
+                .collect(),
+            sent: make.counters(
+                "signalbox_events_sent_total",
+                "Packets handed to clients' sockets, by event.",
+                "event",
+                PushName::ALL.iter().map(|e| e.as_str()),
+            ),
+            handle_seconds: make.histograms(
+                "signalbox_event_handle_duration_seconds",
+                "From an event's turn to its answer. A rise of one event is its handler, of all of them the node.",
+                &EVENT_SECONDS,
+                "event",
+                events(),
+            ),
+            payload_in: pick(&payloads, 0),
+            payload_out: pick(&payloads, 1),
+            inbox_overflow: make.counter(
+                "signalbox_inbox_overflow_total",
+                "Events refused because their socket's inbox was full. A rise means handlers are slower than clients.",
+            ),
+            send_queue_full: make.counter(
+                "signalbox_send_queue_full_total",
+                "Sockets disconnected because they did not read fast enough. They come back and catch up.",
+            ),
+            scan_sessions: ["paired", "waiting"].map(|s| sessions.with_label_values(&[s])),
+            flows: make.counters(
+                "signalbox_scan_flows_total",
+                "Scans by how they ended. sent is good; unwatched means no monitor was there; relay_failed spends error budget.",
+                "outcome",
+                FlowOutcome::ALL.iter().map(|o| o.as_str()),
+            ),
+            scan_to_navigate: TracedHistogram {
+                histogram: pick(&navigate, 0),
+                exemplars: exemplars.clone(),
+            },
+            stages,
+            scans_in_flight: make.gauge(
+                "signalbox_scans_in_flight",
+                "Scans being handled now. Staying above 0 at rest means one hangs.",
+            ),
+            limited: make.counters(
+                "signalbox_rate_limited_total",
+                "Requests over a limit, by layer. A rise is a client in a loop, or a limit that is too low.",
+                "layer",
+                LimitLayer::ALL.iter().map(|l| l.as_str()),
+            ),
+            rejected: make.counters(
+                "signalbox_rejected_total",
+                "What was turned away before it was an event, by reason. origin and sid rising are attacks or a wrong setting.",
+                "reason",
+                RejectReason::ALL.iter().map(|r| r.as_str()),
+            ),
+            log_lines: std::array::from_fn(|i| pick(&log_lines, i)),
+            log_lines_dropped: make.counter(
+                "signalbox_log_lines_dropped_total",
+                "Log lines lost because the disk was slow, full or away. Above 0 the logs have holes.",
+            ),
+            exports: ["ok", "error"].map(|r| exports.with_label_values(&["otlp", r])),
+            spans_dropped: make.counter(
+                "signalbox_telemetry_dropped_total",
+                "Spans lost because the export queue was full or the collector refused them. Above 0 traces have holes.",
+            ),
+            sentry_events: make.counter(
+                "signalbox_sentry_events_total",
+                "Errors handed to Sentry: one for each failure.",
+            ),
+            redactions: make.counter(
+                "signalbox_redactions_total",
+                "Texts withheld from logs and reports because they might carry a client's data.",
+            ),
+            panics: make.counter(
+                "signalbox_panics_total",
+                "Panics, contained or not. It should never rise: each is a bug with an ERROR line.",
+            ),
+            runtime_busy: make.add(Gauge::new(
+                "signalbox_runtime_busy_ratio",
+                "Share of time the worker threads were busy since the last scrape, 0 to 1. Near 1 the node is at its end.",
+            )),
+            runtime_blocked: make.counter(
+                "signalbox_runtime_blocked_total",
+                "Times the runtime was late by over 50 ms: something blocked a worker thread.",
+            ),
+            runtime_queue: make.gauge(
+                "signalbox_runtime_queue_depth",
+                "Tasks waiting for a worker thread. Staying above the number of cores means overload.",
+            ),
+            http_seconds,
+            errors,
+            draining: make.gauge(
+                "signalbox_draining",
+                "1 while this node is shutting down and sends its clients elsewhere.",
+            ),
+            exemplars: vec![exemplars],
+            fills: Mutex::default(),
+            registry: make.0.clone(),
+        };
+        #[cfg(target_os = "linux")]
+        make.add(Ok(ProcessCollector::default()));
+        metrics
+    }
+
+    /// Registers a function that sets gauges just before each scrape, so that they cannot drift.
+    pub fn on_scrape(&self, fill: impl Fn(&Self) + Send + Sync + 'static) {
+        self.fills.lock().push(Box::new(fill));
+    }
+
+    pub(super) fn gather(&self) -> Vec<prometheus::proto::MetricFamily> {
+        for fill in self.fills.lock().iter() {
+            fill(self);
+        }
+        self.registry.gather()
+    }
+
+    pub(super) fn exemplars(&self) -> &[ExemplarStore] {
+        &self.exemplars
+    }
+
+    /// Sets the connection gauges from what is connected now.
+    pub fn set_connections(&self, connected: impl Iterator<Item = ConnectionGauge>) {
+        let mut counts = [[0_i64; 2]; 3];
+        let mut total = 0;
+        for one in connected {
+            let role = match one.device {
+                Some(Device::Mobile) => 0,
+                Some(Device::Monitor) => 1,
+                None => 2,
+            };
+            if let Some(count) = counts
+                .get_mut(role)
+                .and_then(|c: &mut [i64; 2]| c.get_mut(one.transport as usize))
+            {
+                *count += 1;
+            }
+            total += 1;
+        }
+        for (role, counts) in ROLES.iter().zip(counts) {
+            for (transport, count) in Transport::ALL.iter().zip(counts) {
+                self.connections
+                    .with_label_values(&[role, transport.as_str()])
+                    .set(count);
+            }
+        }
+        self.active_connections.set(total);
+    }
+
+    /// Sets the session gauges.
+    pub fn set_sessions(&self, paired: usize, waiting: usize) {
+        for (gauge, count) in self.scan_sessions.iter().zip([paired, waiting]) {
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// A handshake ended.
+    pub fn handshake(&self, result: HandshakeResult) {
+        bump(&self.handshakes, result as usize);
+    }
+
+    /// Something was turned away before it was an event.
+    pub fn reject(&self, reason: RejectReason) {
+        bump(&self.rejected, reason as usize);
+    }
+
+    /// A limiter refused.
+    pub fn rate_limited(&self, layer: LimitLayer) {
+        bump(&self.limited, layer as usize);
+    }
+
+    /// A packet was handed to a socket.
+    pub fn sent(&self, event: PushName, bytes: usize) {
+        bump(&self.sent, event.index());
+        self.payload_out.observe(as_f64(bytes));
+    }
+
+    /// A connection ended.
+    pub fn disconnected(&self, cause: DisconnectCause, lasted: Duration) {
+        bump(&self.disconnects, cause as usize);
+        self.connection_seconds.observe(lasted.as_secs_f64());
+    }
+
+    /// A failure of ours outside an event.
+    pub fn error(&self, component: Component, kind: FailureKind) {
+        self.errors
+            .with_label_values(&[component.as_str(), kind.as_str()])
+            .inc();
+    }
+
+    /// An HTTP request was answered.
+    pub fn http(&self, route: HttpRoute, get: bool, status: u16, took: Duration) {
+        let method = if get { METHODS[0] } else { METHODS[1] };
+        let class = match status {
+            500.. => STATUS_CLASSES[2],
+            400.. => STATUS_CLASSES[1],
+            _ => STATUS_CLASSES[0],
+        };
+        self.http_seconds
+            .with_label_values(&[route.as_str(), method, class])
+            .observe(took.as_secs_f64());
+    }
+
+    /// This node is shutting down.
+    pub fn set_draining(&self) {
+        self.draining.set(1);
+    }
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+const METHODS: [&str; 2] = ["GET", "other"];
+const STATUS_CLASSES: [&str; 3] = ["2xx", "4xx", "5xx"];
+
+fn bump(counters: &[IntCounter], index: usize) {
+    if let Some(counter) = counters.get(index) {
+        counter.inc();
+    }
+}
+
+#[expect(
+    clippy::expect_used,
+    reason = "indices are fixed in this file; a fault must not start"
+)]
+fn pick<T: Clone>(all: &[T], index: usize) -> T {
+    all.get(index).expect("declared above").clone()
+}
+
+/// Sizes and counts as Prometheus wants them; exact up to 2^53.
+#[expect(clippy::cast_precision_loss, reason = "sizes here are far below 2^53")]
+pub(super) fn as_f64(n: usize) -> f64 {
+    n as f64
+}
+
+/// The process collector of the prometheus crate, which is not `Clone`.
+#[cfg(target_os = "linux")]
+#[derive(Clone)]
+struct ProcessCollector(std::sync::Arc<prometheus::process_collector::ProcessCollector>);
+
+#[cfg(target_os = "linux")]
+impl Default for ProcessCollector {
+    fn default() -> Self {
+        Self(std::sync::Arc::new(
+            prometheus::process_collector::ProcessCollector::for_self(),
+        ))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Collector for ProcessCollector {
+    fn desc(&self) -> Vec<&prometheus::core::Desc> {
+        self.0.desc()
+    }
+
+    fn collect(&self) -> Vec<prometheus::proto::MetricFamily> {
+        self.0.collect()
+    }
+}
