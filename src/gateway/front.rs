@@ -36,6 +36,8 @@ use tungstenite::handshake::derive_accept_key;
 
 /// A polling body must be complete in this time.
 const BODY_LIMIT: Duration = Duration::from_secs(10);
+/// So many packets of a polling body are handled before others have a turn.
+const PACKETS: usize = 32;
 
 /// Nothing behind the engine: requests that are not its own never get here.
 #[derive(Clone)]
@@ -114,10 +116,8 @@ impl Front {
         tokio::spawn(async move {
             while let Some(id) = ending.recv().await {
                 // The engine has no call to end a session; its client's own way to end one works.
-                let request = Request::post(engine_uri("polling", Some(id.as_str())))
-                    .body(Body::from("1"))
-                    .unwrap_or_default();
-                let _ = closer.call(request).await;
+                let uri = engine_uri("polling", Some(id.as_str()));
+                let _ = closer.call(bare(Method::POST, uri, Body::from("1"))).await;
                 gone.remove(&id);
             }
         });
@@ -241,10 +241,9 @@ impl Front {
     /// Opens a polling session: the id in the engine's answer is replaced by the secret.
     async fn open(&self, headers: &HeaderMap, caller: &Caller) -> Answer {
         let handle = Arc::new(self.admit(headers, caller, false)?);
-        let mut bare = Request::new(Body::empty());
-        *bare.uri_mut() = engine_uri("polling", None);
-        bare.extensions_mut().insert(handle.clone());
-        let (mut parts, body) = self.call(bare).await?.into_parts();
+        let mut open = bare(Method::GET, engine_uri("polling", None), Body::empty());
+        open.extensions_mut().insert(handle.clone());
+        let (mut parts, body) = self.call(open).await?.into_parts();
         let body = body
             .collect()
             .await
@@ -272,40 +271,45 @@ impl Front {
 
     /// One polling request of a session.
     async fn poll(&self, request: Request<Body>, id: SocketId) -> Answer {
+        let uri = engine_uri("polling", Some(id.as_str()));
         let (parts, body) = request.into_parts();
-        let body = if parts.method == Method::POST {
-            let limited = Limited::new(body, self.body_bytes).collect();
-            match tokio::time::timeout(BODY_LIMIT, limited).await {
-                Ok(Ok(whole)) => Body::from(whole.to_bytes()),
-                Ok(Err(error)) if error.is::<LengthLimitError>() => {
-                    return Err(self.refuse(
-                        RejectReason::TooBig,
-                        Code::PayloadTooLarge,
-                        &Text::TooLarge,
-                    ));
-                }
-                Ok(Err(_)) => return Err(plain(StatusCode::BAD_REQUEST)),
-                Err(_) => {
-                    self.telemetry.metrics.reject(RejectReason::Timeout);
-                    let mut late = plain(StatusCode::REQUEST_TIMEOUT);
-                    late.headers_mut().insert(
-                        header::CONNECTION,
-                        header::HeaderValue::from_static("close"),
-                    );
-                    return Err(late);
-                }
-            }
-        } else {
-            Body::empty()
-        };
-        let mut bare = Request::new(body);
-        *bare.method_mut() = parts.method;
-        *bare.uri_mut() = engine_uri("polling", Some(id.as_str()));
-        if let Some(kind) = parts.headers.get(header::CONTENT_TYPE) {
-            bare.headers_mut()
-                .insert(header::CONTENT_TYPE, kind.clone());
+        if parts.method == Method::GET {
+            return self.call(bare(Method::GET, uri, Body::empty())).await;
         }
-        self.call(bare).await
+        let whole = self.whole(body).await?;
+        let mut last = plain(StatusCode::BAD_REQUEST);
+        for part in packets(&whole) {
+            last = self
+                .call(bare(Method::POST, uri.clone(), Body::from(part)))
+                .await?;
+            if last.status() != StatusCode::OK {
+                break;
+            }
+            // What these packets caused goes out before the next ones come in.
+            tokio::task::yield_now().await;
+        }
+        Ok(last)
+    }
+
+    /// The body of a polling request, within its limits.
+    async fn whole(&self, body: Body) -> Result<Bytes, Response<Body>> {
+        let limited = Limited::new(body, self.body_bytes).collect();
+        match tokio::time::timeout(BODY_LIMIT, limited).await {
+            Ok(Ok(whole)) => Ok(whole.to_bytes()),
+            Ok(Err(error)) if error.is::<LengthLimitError>() => {
+                Err(self.refuse(RejectReason::TooBig, Code::PayloadTooLarge, &Text::TooLarge))
+            }
+            Ok(Err(_)) => Err(plain(StatusCode::BAD_REQUEST)),
+            Err(_) => {
+                self.telemetry.metrics.reject(RejectReason::Timeout);
+                let mut late = plain(StatusCode::REQUEST_TIMEOUT);
+                late.headers_mut().insert(
+                    header::CONNECTION,
+                    header::HeaderValue::from_static("close"),
+                );
+                Err(late)
+            }
+        }
     }
 
     async fn call(&self, request: Request<Body>) -> Answer {
@@ -412,7 +416,32 @@ fn accept_key(headers: &HeaderMap) -> Option<String> {
     fine.then(|| derive_accept_key(key))
 }
 
-/// A request for the engine with nothing in it that the client chose.
+/// A request for the engine with nothing in it that the client chose but its packets.
+fn bare(method: Method, uri: http::Uri, body: Body) -> Request<Body> {
+    let mut request = Request::new(body);
+    *request.method_mut() = method;
+    *request.uri_mut() = uri;
+    request
+}
+
+/// A polling body in parts of at most [`PACKETS`] packets, which U+001E separates (Engine.IO 4).
+fn packets(body: &Bytes) -> Vec<Bytes> {
+    let mut parts = Vec::new();
+    let mut start = 0;
+    let mut count = 0;
+    for (at, _) in body.iter().enumerate().filter(|(_, b)| **b == 0x1e) {
+        count += 1;
+        if count == PACKETS {
+            parts.push(body.slice(start..at));
+            start = at + 1;
+            count = 0;
+        }
+    }
+    parts.push(body.slice(start..));
+    parts
+}
+
+/// The engine's address of a session.
 fn engine_uri(transport: &str, id: Option<&str>) -> http::Uri {
     let sid = id.map_or(String::new(), |id| format!("&sid={id}"));
     format!("/socket.io/?EIO=4&transport={transport}{sid}")
@@ -434,4 +463,27 @@ fn plain(status: StatusCode) -> Response<Body> {
     let mut response = Response::new(Body::empty());
     *response.status_mut() = status;
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_body_is_handled_in_parts_and_nothing_is_lost() {
+        let packet = |n: usize| format!("42[\"x\",{n}]");
+        for count in [1, 2, 31, 32, 33, 64, 100] {
+            let all: Vec<String> = (0..count).map(packet).collect();
+            let body = Bytes::from(all.join("\u{1e}"));
+
+            let parts = packets(&body);
+            let back: Vec<String> = parts
+                .iter()
+                .flat_map(|p| std::str::from_utf8(p).unwrap().split('\u{1e}'))
+                .map(str::to_owned)
+                .collect();
+            assert_eq!(back, all);
+            assert!(parts.len() <= count.div_ceil(PACKETS) + 1);
+        }
+    }
 }

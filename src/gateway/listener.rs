@@ -150,6 +150,7 @@ impl Listener {
             tcp,
             prefix: Bytes::new(),
             stalled: None,
+            more: false,
             telemetry: self.telemetry.clone(),
         });
         let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -193,6 +194,8 @@ pub(super) struct Stream {
     /// Read by HTTP beyond the upgrade request.
     prefix: Bytes,
     stalled: Option<Pin<Box<Sleep>>>,
+    /// The last read took all that fitted: there is more. Let the writers of what it caused run first.
+    more: bool,
     telemetry: Arc<Telemetry>,
 }
 
@@ -246,11 +249,16 @@ impl AsyncRead for Stream {
             buffer.put_slice(&self.prefix.split_to(now));
             return Poll::Ready(Ok(()));
         }
+        if std::mem::take(&mut self.more) {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         loop {
             ready!(self.tcp.poll_read_ready(cx))?;
             match self.tcp.try_read(buffer.initialize_unfilled()) {
                 Ok(read) => {
                     buffer.advance(read);
+                    self.more = buffer.remaining() == 0;
                     return Poll::Ready(Ok(()));
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}

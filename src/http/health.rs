@@ -1,9 +1,10 @@
 //! Is it there, is it ready, what is in it (contract, section 8).
 
-use super::Http;
+use super::{ApiError, Http};
+use crate::event::{Code, Text};
 use axum::{
     Json,
-    extract::{Query, State},
+    extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
     response::IntoResponse,
 };
@@ -98,8 +99,15 @@ const PAGE_MOST: usize = 1000;
 
 pub(super) async fn status(
     State(http): State<Arc<Http>>,
-    Query(page): Query<Page>,
-) -> Json<Status> {
+    page: Result<Query<Page>, QueryRejection>,
+) -> Result<Json<Status>, ApiError> {
+    let Query(page) = page.map_err(|e| {
+        ApiError::new(
+            &http,
+            Code::ValidationError,
+            Text::InvalidPayload(e.body_text()),
+        )
+    })?;
     let totals = (http.sources.sessions)();
     let limit = page.limit.unwrap_or(100).min(PAGE_MOST);
     let mut found = (http.sources.session_page)(page.after.as_deref(), limit + 1);
@@ -115,7 +123,7 @@ pub(super) async fn status(
         has_monitor: s.status.has_monitor,
         created_at: from_ms(s.created_ms),
     });
-    Json(Status {
+    Ok(Json(Status {
         status: "running",
         timestamp: timestamp(OffsetDateTime::now_utc()),
         uptime: http.started.elapsed().as_secs_f64(),
@@ -128,7 +136,7 @@ pub(super) async fn status(
         },
         peers: (http.sources.peers)(),
         version: env!("CARGO_PKG_VERSION"),
-    })
+    }))
 }
 
 /// The process runs. Nothing is looked at: a restart would not help a part that is away.

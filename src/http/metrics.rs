@@ -1,4 +1,4 @@
-//! `/metrics`.
+//! `/metrics`, in the form that the scraper asks for.
 
 use super::Http;
 use crate::telemetry::Exposition;

@@ -79,7 +79,7 @@ impl Limits {
                 "1000000",
             )?,
             inbox: count("INBOX_MAX", 256, 1_000_000, "256")?,
-            send_queue: count("SEND_QUEUE_MAX", 128, 1_000_000, "128")?,
+            send_queue: count("SEND_QUEUE_MAX", 4096, 1_000_000, "4096")?,
         })
     }
 }

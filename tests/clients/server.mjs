@@ -1,0 +1,125 @@
+// Starts the program on a free port with its own directory, and ends it.
+import { spawn } from 'node:child_process';
+import { createHmac, randomBytes } from 'node:crypto';
+import fs from 'node:fs';
+import net from 'node:net';
+import os from 'node:os';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { io } from 'socket.io-client';
+
+const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
+const binary = process.env.SIGNALBOX_BIN ?? path.join(root, 'target/debug/signalbox');
+export const SECRET = 'client-tests-secret-0123456789-0123456789';
+
+/** Limits far away: these tests are about delivery. */
+export const UNLIMITED = {
+  EVENT_RATE: '1000000', EVENT_BURST: '1000000', HANDSHAKES_PER_USER_PER_MIN: '1000000',
+  SOCKETS_PER_USER: '100000', SOCKETS_PENDING_PER_ADDRESS: '100000',
+};
+
+export async function startServer(settings = {}) {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-clients-'));
+  const child = spawn(binary, [], {
+    cwd: dir,
+    env: { PORT: '0', HOST: '127.0.0.1', SOCKET_JWT_SECRET: SECRET, LOG_CONSOLE: 'off', ...settings },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  const url = await new Promise((resolve, reject) => {
+    let out = '';
+    child.stdout.on('data', (data) => {
+      out += data;
+      const found = out.match(/listens on (http:\/\/\S+)/);
+      if (found) resolve(found[1]);
+    });
+    exited.then((code) => reject(new Error(`the server ended with ${code}`)));
+  });
+  return {
+    url,
+    port: Number(new URL(url).port),
+    exited,
+    kill: (signal) => child.kill(signal),
+    async stop() {
+      child.kill('SIGKILL');
+      await exited;
+      fs.rmSync(dir, { recursive: true, force: true });
+    },
+    async metrics() {
+      const text = await (await fetch(`${url}/metrics`)).text();
+      const lines = text.split('\n').filter((l) => l && !l.startsWith('#'));
+      return Object.fromEntries(lines.map((l) => [l.slice(0, l.lastIndexOf(' ')), Number(l.slice(l.lastIndexOf(' ') + 1))]));
+    },
+  };
+}
+
+export function token(user, claims = {}) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const exp = Math.floor(Date.now() / 1000) + 3600;
+  const body = `${part({ alg: 'HS256', typ: 'JWT' })}.${part({ sub: user, exp, ...claims })}`;
+  return `${body}.${createHmac('sha256', SECRET).update(body).digest('base64url')}`;
+}
+
+export const TRANSPORTS = {
+  'websocket only': ['websocket'],
+  'polling only': ['polling'],
+  'polling with the upgrade': ['polling', 'websocket'],
+};
+
+/** A socket of the official client that shares nothing with others. */
+export function client(url, user, role, options = {}) {
+  return io(url, { auth: { token: token(user, { role }) }, forceNew: true, reconnectionDelay: 50, reconnectionDelayMax: 200, ...options });
+}
+
+export function once(socket, event, ms = 20_000) {
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => reject(new Error(`no ${event} within ${ms} ms`)), ms);
+    socket.once(event, (...args) => {
+      clearTimeout(timer);
+      resolve(args.length > 1 ? args : args[0]);
+    });
+  });
+}
+
+/** Waits for a condition, not for a time. */
+export async function until(what, check, ms = 20_000) {
+  const end = Date.now() + ms;
+  while (!(await check())) {
+    if (Date.now() > end) throw new Error(`waited in vain for ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 10));
+  }
+}
+
+/** Registered and in a session, as the original clients do it. */
+export async function inSession(url, user, role, session, options) {
+  const socket = client(url, user, role, options);
+  const enter = () => {
+    socket.emit('registerClient', { role });
+    socket.emit('joinSession', { sessionId: session });
+  };
+  socket.on('connect', enter);
+  await once(socket, 'joinedSession');
+  return socket;
+}
+
+/** A TCP relay, like a load balancer: to whichever port of the list accepts first. */
+export async function balancer(ports) {
+  const server = net.createServer((from) => {
+    const attempt = (left) => {
+      if (left.length === 0) return from.destroy();
+      const to = net.connect({ port: left[0], host: '127.0.0.1' });
+      to.on('connect', () => {
+        from.pipe(to).pipe(from);
+      });
+      to.on('error', () => (to.connecting || !to.bytesRead ? attempt(left.slice(1)) : from.destroy()));
+      from.on('error', () => to.destroy());
+      from.on('close', () => to.destroy());
+      to.on('close', () => from.destroy());
+    };
+    attempt(ports());
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+}
+
+export const nonce = () => randomBytes(8).toString('hex');

@@ -1,0 +1,16 @@
+//! The real program on a free port, seen from outside: raw sockets, receivers of traces and reports.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test may fail loudly"
+)]
+
+mod hostile;
+mod limits;
+mod operations;
+mod polling;
+mod slow;
+mod support;
+mod telemetry;
