@@ -175,7 +175,7 @@ fn announce(settings: &Settings, app: &App) -> Result<(), String> {
         return Ok(());
     }
     let port = address.port();
-    let day = Duration::from_secs(86_400);
+    let day = Duration::from_hours(24);
     let phone = sign(settings, "mobile", "demo-phone", day)?;
     let monitor = sign(settings, "monitor", "demo-monitor", day)?;
     say(&format!(

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::unwrap_used,
-    clippy::indexing_slicing,
+    clippy::string_slice,
     reason = "a test may fail loudly"
 )]
 

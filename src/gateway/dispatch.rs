@@ -132,7 +132,6 @@ impl Gateway {
         let last = matches!(item, Item::Gone(_));
         match peer.inbox.offer(item, self.settings.limits.inbox, last) {
             Offer::Run(item) => self.work(peer.clone(), socket, item),
-            Offer::Queued => {}
             Offer::Full(Item::Event {
                 value,
                 ack,
@@ -141,7 +140,8 @@ impl Gateway {
                 self.telemetry.metrics.inbox_overflow.inc();
                 self.overflow(peer, socket.as_ref(), &value, ack, arrived);
             }
-            Offer::Full(Item::Gone(_)) => {}
+            // The end is always taken.
+            Offer::Queued | Offer::Full(Item::Gone(_)) => {}
         }
     }
 
@@ -347,7 +347,7 @@ impl Gateway {
         );
         let sent = sender.send(reply.raw());
         self.outbox
-            .account(&link.peer, PushName::Ack, reply.len(), sent);
+            .account(&link.peer, PushName::Ack, reply.len(), &sent);
     }
 
     /// Answers a refusal or failure: by acknowledgement if one was asked for, else by an `error` event.

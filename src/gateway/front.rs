@@ -1,6 +1,11 @@
 //! In front of the engine: origin, capacity, secret session ids, body limits, and the WebSocket upgrade,
 //! which is done here so that the engine gets a bare connection and no request to keep alive.
 
+#![expect(
+    clippy::result_large_err,
+    reason = "an answer is made once a request and moved once"
+)]
+
 use super::{
     Engine,
     listener::{Caller, Stream},

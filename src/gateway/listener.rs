@@ -90,7 +90,7 @@ impl Listener {
     }
 
     /// Serves `site` until `stop` resolves, then finishes the requests that are being answered.
-    /// WebSockets are not requests: they end by draining.
+    /// `WebSockets` are not requests: they end by draining.
     pub async fn serve<S>(self, site: S, stop: impl Future<Output = ()>)
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
@@ -108,7 +108,7 @@ impl Listener {
             };
             match accepted {
                 Ok((tcp, address)) => {
-                    self.connection(tcp, address, site.clone(), stopping.subscribe())
+                    self.connection(tcp, address, site.clone(), stopping.subscribe());
                 }
                 Err(error) => {
                     // Out of descriptors: they come back as connections end.

@@ -32,6 +32,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// In so many steps clients are sent elsewhere.
+const STEPS: u32 = 20;
+
 /// Engine.IO and Socket.IO as a service, nothing behind it.
 type Engine = SocketIoService<front::Nothing>;
 
@@ -63,7 +66,7 @@ impl Gateway {
         table: Table,
     ) -> (Arc<Self>, Arc<Front>) {
         let limits = &settings.limits;
-        let minute = Duration::from_secs(60);
+        let minute = Duration::from_mins(1);
         let gateway = Arc::new(Self {
             outbox: Outbox::new(telemetry.clone()),
             expiry: expiry::Expiry::default(),
@@ -143,7 +146,6 @@ impl Gateway {
         for link in &links {
             self.outbox.send(link, PushName::ServerDraining, &notice);
         }
-        const STEPS: u32 = 20;
         let step = period / STEPS;
         let batch = links.len().div_ceil(STEPS as usize - 1).max(1);
         for links in links.chunks(batch) {

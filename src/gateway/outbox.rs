@@ -96,7 +96,7 @@ impl Outbox {
     /// Sends to one.
     pub(super) fn send(&self, link: &Link, event: PushName, payload: &Payload) {
         let sent = link.socket.emit(event.as_str(), payload.raw());
-        self.account(&link.peer, event, payload.len(), sent);
+        self.account(&link.peer, event, payload.len(), &sent);
     }
 
     /// Counts what was sent; what did not fit ends the connection.
@@ -105,7 +105,7 @@ impl Outbox {
         peer: &Peer,
         event: PushName,
         bytes: usize,
-        sent: Result<(), SendError>,
+        sent: &Result<(), SendError>,
     ) {
         let metrics = &self.telemetry.metrics;
         match sent {
@@ -114,10 +114,8 @@ impl Outbox {
                 metrics.send_queue_full.inc();
                 peer.close(DisconnectCause::SendQueueFull);
             }
-            // It is gone; its disconnect is on the way.
-            Err(SendError::Socket(SocketError::Closed)) => {}
-            // Raw JSON is always serialisable.
-            Err(SendError::Serialize(_)) => {}
+            // It is gone, and its disconnect is on the way; raw JSON is always serialisable.
+            Err(SendError::Socket(SocketError::Closed) | SendError::Serialize(_)) => {}
         }
     }
 }

@@ -14,7 +14,7 @@ type Departure = Box<dyn Fn(PeerId, Moment) -> Departed + Send + Sync>;
 /// A payload that was understood, ready to be decided on.
 pub(super) trait Parsed: Send {
     fn traceparent(&self) -> Option<&str>;
-    fn decide<'a>(self: Box<Self>, cx: &'a Context) -> Decided<'a>;
+    fn decide(self: Box<Self>, cx: &Context) -> Decided<'_>;
 }
 
 /// What is known about an event before one arrives.
@@ -94,7 +94,7 @@ where
         self.event.traceparent()
     }
 
-    fn decide<'a>(self: Box<Self>, cx: &'a Context) -> Decided<'a> {
+    fn decide(self: Box<Self>, cx: &Context) -> Decided<'_> {
         Box::pin(async move {
             let Self { event, services } = *self;
             event.handle(cx, &services).await

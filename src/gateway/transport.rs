@@ -140,7 +140,7 @@ impl TransportHandle {
 
     /// Ends it at once, with what is queued.
     pub(super) fn abort(&self) {
-        self.end(|connection| cut(connection));
+        self.end(cut);
     }
 
     fn end(&self, how: impl FnOnce(&TcpStream)) {
@@ -180,7 +180,7 @@ mod tests {
             "AA9AAA0AAzAAAAHsAAAAAAAAAAAAAAAAAAAAAA",
             &other_id,
             &SidSeal::new().seal("AA9AAA0AAzAAAAHs"),
-            &secret[..secret.len() - 1],
+            secret.strip_suffix(|_: char| true).unwrap(),
             "가나다라마바사아자차카타파하가나다라마",
         ] {
             assert_eq!(seal.open(forged), None, "{forged}");

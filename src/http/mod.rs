@@ -173,5 +173,5 @@ fn cors(origins: Origins) -> CorsLayer {
             HeaderName::from_static("ratelimit-remaining"),
             HeaderName::from_static("ratelimit-reset"),
         ])
-        .max_age(Duration::from_secs(600))
+        .max_age(Duration::from_mins(10))
 }

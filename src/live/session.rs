@@ -8,10 +8,6 @@ use std::time::{Duration, Instant};
 /// Who is in a session, as clients see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-#[expect(
-    clippy::struct_excessive_bools,
-    reason = "the wire type is three booleans"
-)]
 pub struct Status {
     /// At least one member is connected.
     pub is_active: bool,

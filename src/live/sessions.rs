@@ -369,7 +369,7 @@ mod tests {
         sessions.scan(peer(1), &id("a"), at(start, 1)).unwrap();
         sessions.forget(peer(1), at(start, 2));
 
-        let hour = Duration::from_secs(3600);
+        let hour = Duration::from_hours(1);
         assert!(sessions.sweep(hour, at(start, 3601)).is_empty());
         sessions.register(peer(1), Device::Mobile);
         let back = sessions

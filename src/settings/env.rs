@@ -206,9 +206,9 @@ mod tests {
     fn durations_take_a_unit_or_are_seconds() {
         assert_eq!(parse_duration("250ms"), Some(Duration::from_millis(250)));
         assert_eq!(parse_duration("25"), Some(Duration::from_secs(25)));
-        assert_eq!(parse_duration("15m"), Some(Duration::from_secs(900)));
-        assert_eq!(parse_duration("2 h"), Some(Duration::from_secs(7200)));
-        assert_eq!(parse_duration("1d"), Some(Duration::from_secs(86_400)));
+        assert_eq!(parse_duration("15m"), Some(Duration::from_mins(15)));
+        assert_eq!(parse_duration("2 h"), Some(Duration::from_hours(2)));
+        assert_eq!(parse_duration("1d"), Some(Duration::from_hours(24)));
         for wrong in ["", "s", "-1s", "1.5s", "1w", "99999999999999999999s"] {
             assert_eq!(parse_duration(wrong), None, "{wrong}");
         }

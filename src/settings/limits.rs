@@ -66,7 +66,7 @@ impl Limits {
             handshake_failures: nonzero("HANDSHAKE_FAILURES_PER_MIN", 10, "10")?,
             handshakes_per_user: nonzero("HANDSHAKES_PER_USER_PER_MIN", 60, "60")?,
             http_max: nonzero("HTTP_RATE_MAX", 100, "100")?,
-            http_window: env.duration("HTTP_RATE_WINDOW", Duration::from_secs(900), "15m")?,
+            http_window: env.duration("HTTP_RATE_WINDOW", Duration::from_mins(15), "15m")?,
             sockets_per_user: count("SOCKETS_PER_USER", 50, 1_000_000, "50")?,
             pending_per_address: count("SOCKETS_PENDING_PER_ADDRESS", 50, 1_000_000, "50")?,
             sockets_max: count("SOCKETS_MAX", 20_000, 10_000_000, "20000")?,

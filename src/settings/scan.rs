@@ -15,10 +15,10 @@ pub struct Scan {
 impl Scan {
     pub(super) fn read(env: &Env) -> Result<Self, SettingError> {
         Ok(Self {
-            idle_timeout: env.duration("SESSION_IDLE_TIMEOUT", Duration::from_secs(1800), "30m")?,
+            idle_timeout: env.duration("SESSION_IDLE_TIMEOUT", Duration::from_mins(30), "30m")?,
             sweep_interval: env.duration(
                 "SESSION_SWEEP_INTERVAL",
-                Duration::from_secs(600),
+                Duration::from_mins(10),
                 "10m",
             )?,
         })

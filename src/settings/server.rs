@@ -109,6 +109,8 @@ impl Server {
     }
 }
 
+const EXAMPLE: &str = "https://app.example.com,https://monitor.example.com";
+
 fn origins(env: &Env, profile: Profile) -> Result<Vec<String>, SettingError> {
     let Some((name, list)) = env.list(&["CORS_ORIGINS", "CORS_ORIGIN", "CLIENT_URL"]) else {
         return Ok(match profile {
@@ -116,7 +118,6 @@ fn origins(env: &Env, profile: Profile) -> Result<Vec<String>, SettingError> {
             Profile::Production => Vec::new(),
         });
     };
-    const EXAMPLE: &str = "https://app.example.com,https://monitor.example.com";
     for origin in &list {
         if origin == "*" {
             if profile == Profile::Production {

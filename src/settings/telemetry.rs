@@ -127,7 +127,7 @@ impl Telemetry {
             sentry_dsn,
             metrics_token: env.text("METRICS_TOKEN").map(str::to_owned),
             node,
-            stats_interval: env.duration("STATS_INTERVAL", Duration::from_secs(60), "60s")?,
+            stats_interval: env.duration("STATS_INTERVAL", Duration::from_mins(1), "60s")?,
             fault: fault(env, profile)?,
         })
     }

@@ -1,6 +1,6 @@
-//! `/metrics` as text 0.0.4, or as OpenMetrics 1.0 with trace-id exemplars when the scraper asks for it.
+//! `/metrics` as text 0.0.4, or as `OpenMetrics` 1.0 with trace-id exemplars when the scraper asks for it.
 //!
-//! The prometheus crate knows neither OpenMetrics nor exemplars, so the encoder is here: it writes the
+//! The prometheus crate knows neither `OpenMetrics` nor exemplars, so the encoder is here: it writes the
 //! gathered families, and next to a bucket the last trace that fell into it.
 
 use super::Metrics;
@@ -14,7 +14,7 @@ use std::{fmt::Write, sync::Arc, time::SystemTime};
 
 /// Content type of the plain form.
 pub const TEXT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// Content type of OpenMetrics.
+/// Content type of `OpenMetrics`.
 pub const OPENMETRICS_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 #[derive(Debug, Clone, Copy)]
@@ -180,7 +180,7 @@ fn line(out: &mut String, name: &str, suffix: &str, labels: &[LabelPair], le: Op
     out.push_str(if open { "} " } else { " " });
 }
 
-/// OpenMetrics wants bucket bounds as floats: `1.0`, not `1`.
+/// `OpenMetrics` wants bucket bounds as floats: `1.0`, not `1`.
 fn canonical(bound: f64) -> String {
     let text = bound.to_string();
     if text.contains(['.', 'e']) {

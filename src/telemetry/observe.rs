@@ -5,7 +5,7 @@
 //! label, span attribute and log field.
 
 use super::{
-    Telemetry,
+    Telemetry, facts,
     metrics::{FlowOutcome, Stage, Transport, as_f64},
     panics::Barrier,
     traces::{self, milliseconds, span},
@@ -210,7 +210,7 @@ impl Observation<'_> {
             _ => None,
         };
         for fact in ending.facts {
-            self.telemetry.note(fact, &self);
+            facts::note(fact, &self);
         }
         if self.event == EventName::ScanOrder {
             self.complete_flow(outcome, code, ending.facts, error_id.as_deref());

@@ -4,6 +4,8 @@
     clippy::unwrap_used,
     clippy::indexing_slicing,
     clippy::string_slice,
+    clippy::print_stderr,
+    clippy::too_many_lines,
     reason = "a test may fail loudly"
 )]
 

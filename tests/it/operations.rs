@@ -144,10 +144,10 @@ fn the_command_line_signs_tokens_that_the_server_takes_and_names_wrong_settings(
         error.starts_with("signalbox: SOCKET_JWT_SECRET: is required in production"),
         "{error}"
     );
-    let taken = server.address.port().to_string();
+    let in_use = server.address.port().to_string();
     let (code, _, error) = run(
         &[],
-        &[("PORT", &taken), ("LOG_DIR", server.dir.to_str().unwrap())],
+        &[("PORT", &in_use), ("LOG_DIR", server.dir.to_str().unwrap())],
     );
     assert_eq!((code, error.lines().count()), (2, 1), "{error}");
     let (code, _, error) = run(&["token", "--role", "mobile", "--sub", "u1"], &[]);

@@ -31,7 +31,7 @@ fn a_monitor_that_stops_reading_is_gone_within_15_seconds_and_others_do_not_wait
         if server.metric("signaling_active_connections") < 3.5 {
             break began.elapsed();
         }
-        assert!(began.elapsed() < Duration::from_secs(60), "still there");
+        assert!(began.elapsed() < Duration::from_mins(1), "still there");
     };
     drop(stuck);
 
@@ -49,8 +49,8 @@ fn a_monitor_that_stops_reading_is_gone_within_15_seconds_and_others_do_not_wait
         (slow > 0.5).then_some(())
     });
     // From the first packet that could not be written, the queue fills within one round.
-    assert!(gone < Duration::from_secs(60), "{gone:?}");
-    assert_eq!(phone.ask("heartbeat", &json!(null)).is_u64(), true);
+    assert!(gone < Duration::from_mins(1), "{gone:?}");
+    assert!(phone.ask("heartbeat", &json!(null)).is_u64());
 }
 
 #[test]

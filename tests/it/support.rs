@@ -275,7 +275,7 @@ impl Client {
         Self::with_token(server, &good_token(user, role)).unwrap()
     }
 
-    /// Connected to `/`, or what CONNECT_ERROR says.
+    /// Connected to `/`, or what `CONNECT_ERROR` says.
     pub(crate) fn with_token(server: &Server, token: &str) -> Result<Self, String> {
         let mut client = Self::open(server);
         client.send(&format!("40{}", json!({ "token": token })));
