@@ -2,21 +2,17 @@
 
 use crate::{
     accounts::{AccountServices, TokenRenew},
-    event::Room,
     gateway::{Family, Front, Gateway, Listener, Table},
     guard::Verifier,
     http::{Http, Sources},
+    jobs::Jobs,
     live::Sessions,
     scan::{Heartbeat, JoinSession, LeaveSession, RegisterClient, ScanOrder, ScanServices},
     settings::Settings,
-    telemetry::{Telemetry, statistics},
+    telemetry::Telemetry,
 };
-use std::{
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
-};
-use tokio::{sync::watch, task::JoinSet, time::MissedTickBehavior};
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+use tokio::{sync::watch, task::JoinSet};
 
 /// A server that is bound and waits to run.
 #[derive(Debug)]
@@ -164,79 +160,5 @@ fn sources(gateway: &Arc<Gateway>, sessions: &Arc<Sessions>) -> Sources {
         peers: Box::new(move || peers.connected()),
         sessions: Box::new(move || totals.totals()),
         session_page: Box::new(move |after, limit| pages.page(after, limit)),
-    }
-}
-
-/// What happens by the clock.
-struct Jobs {
-    settings: Settings,
-    telemetry: Arc<Telemetry>,
-    gateway: Arc<Gateway>,
-    front: Arc<Front>,
-    http: Arc<Http>,
-    sessions: Arc<Sessions>,
-}
-
-/// How often limiters forget.
-const TIDY: Duration = Duration::from_secs(10);
-
-impl Jobs {
-    fn start(self) -> JoinSet<()> {
-        let mut jobs = JoinSet::new();
-        jobs.spawn(self.telemetry.clone().watch_runtime());
-        let gateway = self.gateway.clone();
-        jobs.spawn(every(Duration::from_secs(1), move || {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH);
-            gateway.expire_tokens(now.map_or(0, |d| d.as_secs()));
-        }));
-        let (gateway, sessions) = (self.gateway.clone(), self.sessions.clone());
-        let idle = self.settings.scan.idle_timeout;
-        jobs.spawn(every(self.settings.scan.sweep_interval, move || {
-            let dropped = sessions.sweep(idle, crate::app::now());
-            for id in &dropped {
-                gateway.close_room(&Room::Session(id.clone()));
-            }
-            if !dropped.is_empty() {
-                tracing::info!(target: "signalbox::sweep", sessions = dropped.len(), "Idle sessions were dropped.");
-            }
-        }));
-        let (gateway, sessions, telemetry) = (self.gateway.clone(), self.sessions, self.telemetry);
-        jobs.spawn(every(self.settings.telemetry.stats_interval, move || {
-            let totals = sessions.totals();
-            let counts = [totals.total, totals.active, totals.paired];
-            statistics(&telemetry.metrics, gateway.connected(), counts);
-        }));
-        let (gateway, front, http) = (self.gateway, self.front, self.http);
-        jobs.spawn(every(TIDY, move || {
-            gateway.tidy();
-            front.tidy();
-            http.tidy();
-        }));
-        jobs
-    }
-}
-
-/// Runs `job` each `period`, off the async threads: some walk through everything there is.
-async fn every(period: Duration, job: impl Fn() + Send + Sync + 'static) {
-    let job = Arc::new(job);
-    let mut ticks = tokio::time::interval(period);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    ticks.tick().await;
-    loop {
-        ticks.tick().await;
-        let job = job.clone();
-        // A job that panics has said so in the log; it gets its next turn all the same.
-        let _ = tokio::task::spawn_blocking(move || job()).await;
-    }
-}
-
-fn now() -> crate::event::Moment {
-    crate::event::Moment {
-        instant: Instant::now(),
-        unix_ms: SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .ok()
-            .and_then(|d| u64::try_from(d.as_millis()).ok())
-            .unwrap_or_default(),
     }
 }

@@ -14,10 +14,12 @@
 
 pub mod accounts;
 pub mod app;
+pub mod clock;
 pub mod event;
 pub mod gateway;
 pub mod guard;
 pub mod http;
+mod jobs;
 pub mod live;
 pub mod scan;
 pub mod settings;

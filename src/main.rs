@@ -3,16 +3,12 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use signalbox::{
     app::App,
+    clock,
     guard::Verifier,
     settings::{Env, Settings, parse_duration},
     telemetry::Telemetry,
 };
-use std::{
-    io::Write,
-    path::Path,
-    process::ExitCode,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+use std::{io::Write, path::Path, process::ExitCode, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A real-time Socket.IO server that can be seen into. Settings come from the environment and `.env`;
@@ -93,9 +89,7 @@ fn settings() -> Result<Settings, String> {
 }
 
 fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<String, String> {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs());
+    let now = clock::unix_seconds();
     Verifier::new(&settings.auth)
         .sign(sub, role, now, now.saturating_add(ttl.as_secs()))
         .map_err(|e| e.to_string())

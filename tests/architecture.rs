@@ -16,20 +16,37 @@ use std::{
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("event", &["settings"]),
+    ("clock", &["event"]),
     ("guard", &["event", "settings"]),
     ("live", &["event", "settings"]),
     ("scan", &["guard", "live", "event", "settings"]),
     ("accounts", &["guard", "live", "event", "settings"]),
     ("telemetry", &["event", "settings"]),
-    ("gateway", &["guard", "event", "settings", "telemetry"]),
+    (
+        "gateway",
+        &["clock", "guard", "event", "settings", "telemetry"],
+    ),
     (
         "http",
         &["gateway", "guard", "live", "event", "settings", "telemetry"],
     ),
     (
+        "jobs",
+        &[
+            "clock",
+            "gateway",
+            "http",
+            "live",
+            "event",
+            "settings",
+            "telemetry",
+        ],
+    ),
+    (
         "app",
         &[
             "accounts",
+            "jobs",
             "scan",
             "gateway",
             "http",

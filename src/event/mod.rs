@@ -9,6 +9,8 @@ mod name;
 mod peer;
 mod refusal;
 mod text;
+mod trace;
+mod wire;
 
 pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply};
 pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, Target};
@@ -17,6 +19,5 @@ pub(crate) use peer::is_label;
 pub use peer::{Device, DisconnectCause, Identity, Namespace, PeerId, SessionId, SocketId};
 pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
 pub use text::Text;
-
-mod trace;
 pub use trace::{SpanId, TraceContext, TraceId, Traceparent};
+pub use wire::{ErrorEvent, WireError};

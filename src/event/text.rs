@@ -101,7 +101,7 @@ mod tests {
         let says = |t: Text| {
             t.render(Language::En)
                 .to_lowercase()
-                .contains("authenticat")
+                .contains("authentication")
         };
 
         assert!(says(Text::NoToken));

@@ -1,5 +1,4 @@
-//! An event's way: its turn, observe( guard ▶ decide ) ▶ effects ▶ answer. Wire errors are made here and
-//! nowhere else.
+//! An event's way: its turn, observe( guard ▶ decide ) ▶ effects ▶ answer.
 
 use super::{
     Gateway,
@@ -8,15 +7,16 @@ use super::{
     table::{Parsed, Row},
 };
 use crate::{
+    clock,
     event::{
-        Code, Component, Context, Decision, DisconnectCause, Effect, Failure, FailureKind, Moment,
-        Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text,
+        Code, Component, Context, Decision, DisconnectCause, Effect, Failure, FailureKind, Payload,
+        PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text, WireError,
     },
     guard::Verdict,
-    settings::{FaultKind, Language},
+    settings::FaultKind,
     telemetry::{Ending, LimitLayer, Stage},
 };
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
 use socketioxide::{extract::AckSender, handler::FromMessageParts, socket::Socket};
 use socketioxide_core::Value;
@@ -25,65 +25,8 @@ use std::{
     fmt,
     sync::Arc,
     task::{self, Waker},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::Instant,
 };
-
-/// Now, for rules and tokens.
-pub(super) fn moment(instant: Instant) -> Moment {
-    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
-    Moment {
-        instant,
-        unix_ms: since_1970
-            .ok()
-            .and_then(|d| u64::try_from(d.as_millis()).ok())
-            .unwrap_or_default(),
-    }
-}
-
-/// `{ success: false, error: { code, message, errorId? } }` (contract, section 3).
-#[derive(Serialize)]
-pub(super) struct WireError {
-    success: bool,
-    error: ErrorBody,
-}
-
-#[derive(Serialize)]
-struct ErrorBody {
-    code: &'static str,
-    message: Cow<'static, str>,
-    #[serde(rename = "errorId", skip_serializing_if = "Option::is_none")]
-    error_id: Option<String>,
-}
-
-/// The `error` event repeats code and message at the top, where older clients look.
-#[derive(Serialize)]
-pub(super) struct ErrorEvent<'a> {
-    #[serde(flatten)]
-    wire: &'a WireError,
-    code: &'a str,
-    message: &'a str,
-}
-
-impl WireError {
-    pub(super) fn new(code: Code, text: &Text, language: Language) -> Self {
-        Self {
-            success: false,
-            error: ErrorBody {
-                code: code.as_str(),
-                message: text.render(language),
-                error_id: None,
-            },
-        }
-    }
-
-    pub(super) fn event(&self) -> ErrorEvent<'_> {
-        ErrorEvent {
-            wire: self,
-            code: self.error.code,
-            message: &self.error.message,
-        }
-    }
-}
 
 /// The arguments of an event: its name and the first one; later ones are not looked at.
 struct Arguments<'a> {
@@ -210,7 +153,7 @@ impl Gateway {
                 let cx = Context {
                     peer: peer.id,
                     identity: peer.identity(),
-                    now: moment(arrived),
+                    now: clock::moment(arrived),
                     trace: seen.trace,
                 };
                 let step = self.decide(row, parsed, &cx, payload);
@@ -327,10 +270,8 @@ impl Gateway {
             Effect::Exit(room) => self.outbox.exit(&room, peer.id),
             Effect::Close(room) => self.outbox.close(&room),
             Effect::Identify(identity) => {
-                if let Some(at) = identity.expires_at {
-                    self.expiry.watch(peer.id, at);
-                }
                 peer.identify(identity);
+                self.expiry.watch(peer);
             }
             Effect::ActAs(device) => peer.act_as(device),
         }
@@ -360,11 +301,11 @@ impl Gateway {
         error_id: Option<String>,
     ) {
         let language = self.settings.server.language;
-        let mut error = match rejection {
+        let error = match rejection {
             Rejection::Refused(refusal) => WireError::new(refusal.code, &refusal.text, language),
             Rejection::Failed(_) => WireError::new(Code::Internal, &Text::Internal, language),
         };
-        error.error.error_id = error_id;
+        let error = error.with_id(error_id);
         let link = Link {
             socket: socket.clone(),
             peer: peer.clone(),
@@ -443,16 +384,5 @@ mod tests {
                 "{wrong}"
             );
         }
-    }
-
-    #[test]
-    fn an_error_event_repeats_code_and_message_at_the_top() {
-        let error = WireError::new(Code::Forbidden, &Text::NotInSession, Language::En);
-
-        let event = serde_json::to_value(error.event()).unwrap();
-        assert_eq!(event["success"], false);
-        assert_eq!(event["code"], "FORBIDDEN");
-        assert_eq!(event["message"], event["error"]["message"]);
-        assert!(event["error"].get("errorId").is_none());
     }
 }

@@ -1,14 +1,14 @@
 //! Tokens that end while their bearer is connected: a warning 60 s before, then the end of the connection,
 //! unless the token was renewed (contract, section 2). One ordered list, no timer per socket.
 
-use super::outbox::Outbox;
+use super::{outbox::Outbox, peer::Peer};
 use crate::{
-    event::{Code, DisconnectCause, Payload, PeerId, PushName, Text},
+    event::{Code, DisconnectCause, Payload, PeerId, PushName, Text, WireError},
     settings::Language,
 };
 use parking_lot::Mutex;
 use serde::Serialize;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// How long before the end a client is warned, in seconds.
 const NOTICE: u64 = 60;
@@ -19,52 +19,68 @@ struct Expiring {
     expires_in: u64,
 }
 
+/// Who is looked at when. Everybody connected whose token ends is in it once.
 #[derive(Debug, Default)]
-pub(super) struct Expiry(Mutex<BTreeMap<u64, Vec<PeerId>>>);
+pub(super) struct Expiry(Mutex<BTreeSet<(u64, PeerId)>>);
 
 impl Expiry {
-    /// Looks at `peer` in time for a token that ends at `expires_at`.
-    pub(super) fn watch(&self, peer: PeerId, expires_at: u64) {
-        let due = expires_at.saturating_sub(NOTICE);
-        self.0.lock().entry(due).or_default().push(peer);
+    /// Looks at `peer` in time for the end of its present token.
+    pub(super) fn watch(&self, peer: &Peer) {
+        let end = peer.identity().expires_at;
+        self.schedule(peer, end.map(|at| at.saturating_sub(NOTICE)));
+    }
+
+    /// Looks at `peer` no more.
+    pub(super) fn forget(&self, peer: &Peer) {
+        self.schedule(peer, None);
+    }
+
+    fn schedule(&self, peer: &Peer, due: Option<u64>) {
+        let mut list = self.0.lock();
+        if let Some(was) = peer.set_due(due) {
+            list.remove(&(was, peer.id));
+        }
+        if let Some(due) = due {
+            list.insert((due, peer.id));
+        }
     }
 
     /// Does what is due at `now`, in seconds since 1970.
     pub(super) fn run(&self, now: u64, outbox: &Outbox, language: Language) {
-        let due = {
-            let mut list = self.0.lock();
-            let later = list.split_off(&(now + 1));
-            std::mem::replace(&mut *list, later)
+        let due: Vec<(u64, PeerId)> = {
+            let list = self.0.lock();
+            let until_now = list.iter().take_while(|(due, _)| *due <= now);
+            until_now.copied().collect()
         };
-        for peer in due.into_values().flatten() {
-            let Some(link) = outbox.get(peer) else {
+        for entry in due {
+            let Some(link) = outbox.get(entry.1) else {
+                self.0.lock().remove(&entry);
                 continue;
             };
-            let Some(expires_at) = link.peer.identity().expires_at else {
+            let peer = &link.peer;
+            let Some(expires_at) = peer.identity().expires_at else {
+                self.forget(peer);
                 continue;
             };
             let left = expires_at.saturating_sub(now);
             if left == 0 {
-                let error = super::dispatch::WireError::new(
-                    Code::TokenExpired,
-                    &Text::TokenExpired,
-                    language,
-                );
+                self.forget(peer);
+                let error = WireError::new(Code::TokenExpired, &Text::TokenExpired, language);
                 outbox.send(&link, PushName::Error, &Payload::of(&error.event()));
-                link.peer.blame(DisconnectCause::TokenExpired);
+                peer.blame(DisconnectCause::TokenExpired);
                 // Told to go, the client does not come back by itself: it needs another token.
                 if link.socket.clone().disconnect().is_err() {
-                    link.peer.close(DisconnectCause::TokenExpired);
+                    peer.close(DisconnectCause::TokenExpired);
                 }
             } else if left > NOTICE {
                 // It was renewed.
-                self.watch(peer, expires_at);
+                self.watch(peer);
             } else {
-                if link.peer.warn_once(expires_at) {
+                if peer.warn_once(expires_at) {
                     let expiring = Payload::of(&Expiring { expires_in: left });
                     outbox.send(&link, PushName::TokenExpiring, &expiring);
                 }
-                self.0.lock().entry(expires_at).or_default().push(peer);
+                self.schedule(peer, Some(expires_at));
             }
         }
     }

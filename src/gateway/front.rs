@@ -12,7 +12,7 @@ use super::{
     transport::{SidSeal, TransportHandle},
 };
 use crate::{
-    event::{Code, SocketId, Text},
+    event::{Code, SocketId, Text, WireError},
     guard::{Ceiling, CountLimit, Origins, bearer, client_address},
     settings::{Language, Settings},
     telemetry::{HandshakeResult, RejectReason, Telemetry},
@@ -386,10 +386,7 @@ impl Front {
 
     fn refuse(&self, reason: RejectReason, code: Code, text: &Text) -> Response<Body> {
         self.telemetry.metrics.reject(reason);
-        let body = json!({
-            "success": false,
-            "error": { "code": code.as_str(), "message": text.render(self.language) },
-        });
+        let body = json!(WireError::new(code, text, self.language));
         let mut response = Response::builder()
             .status(code.http_status())
             .header(header::CONTENT_TYPE, "application/json");

@@ -7,6 +7,7 @@ use super::{
     transport::TransportHandle,
 };
 use crate::{
+    clock,
     event::{
         Code, DisconnectCause, EventName, Identity, Namespace, PeerId, Refusal, Rejection,
         SocketId, Text,
@@ -22,12 +23,7 @@ use socketioxide::{
     socket::{DisconnectReason, Socket},
 };
 use socketioxide_core::Value;
-use std::{
-    fmt::Display,
-    pin::Pin,
-    sync::Arc,
-    time::{Instant, SystemTime, UNIX_EPOCH},
-};
+use std::{fmt::Display, pin::Pin, sync::Arc, time::Instant};
 
 type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
 
@@ -160,7 +156,7 @@ impl Entrance {
             return Err(limited());
         }
         // Let in within the leeway, it may stay for the leeway.
-        let now = unix_seconds();
+        let now = clock::unix_seconds();
         if let Some(at) = &mut identity.expires_at
             && *at <= now
         {
@@ -198,9 +194,7 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
             socket: socket.clone(),
             peer: peer.clone(),
         }));
-        if let Some(at) = peer.identity().expires_at {
-            gateway.expiry.watch(peer.id, at);
-        }
+        gateway.expiry.watch(&peer);
         tracing::info!(
             target: "signalbox::connection",
             socket_id = peer.id.socket.as_str(),
@@ -259,7 +253,8 @@ impl Gateway {
             0,
         );
         self.outbox.remove(peer.id);
-        let departed = self.table.departed(peer.id, super::dispatch::moment(began));
+        self.expiry.forget(peer);
+        let departed = self.table.departed(peer.id, clock::moment(began));
         for effect in departed.effects {
             self.apply(peer, None, effect);
         }
@@ -289,10 +284,4 @@ fn limited() -> (HandshakeResult, Refusal) {
         HandshakeResult::Limited,
         Refusal::new(Code::RateLimit, Text::TooManyAttempts),
     )
-}
-
-fn unix_seconds() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |d| d.as_secs())
 }

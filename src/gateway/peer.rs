@@ -43,7 +43,10 @@ struct State {
     identity: Arc<Identity>,
     device: Option<Device>,
     closed_by_us: Option<DisconnectCause>,
+    /// The token end that was announced.
     warned_for: Option<u64>,
+    /// When its token is looked at, in seconds since 1970.
+    due: Option<u64>,
 }
 
 impl Peer {
@@ -67,6 +70,7 @@ impl Peer {
                 identity: Arc::new(identity),
                 closed_by_us: None,
                 warned_for: None,
+                due: None,
             }),
             _user: user,
         }
@@ -91,6 +95,11 @@ impl Peer {
     /// Whether the end of the token at `expires_at` has yet to be announced. True once.
     pub(super) fn warn_once(&self, expires_at: u64) -> bool {
         self.state.lock().warned_for.replace(expires_at) != Some(expires_at)
+    }
+
+    /// Notes when the token is looked at next; tells when it would have been.
+    pub(super) fn set_due(&self, due: Option<u64>) -> Option<u64> {
+        std::mem::replace(&mut self.state.lock().due, due)
     }
 
     pub(super) fn subject(&self) -> Subject {

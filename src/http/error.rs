@@ -2,7 +2,7 @@
 
 use super::Http;
 use crate::{
-    event::{Code, Text},
+    event::{Code, Text, WireError},
     settings::Language,
 };
 use axum::{
@@ -11,7 +11,6 @@ use axum::{
     http::{HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde_json::json;
 use std::{sync::Arc, time::Duration};
 
 /// An error that a client is told.
@@ -57,10 +56,7 @@ impl IntoResponse for ApiError {
             StatusCode::from_u16(self.code.http_status())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         });
-        let body = json!({
-            "success": false,
-            "error": { "code": self.code.as_str(), "message": self.text.render(self.language) },
-        });
+        let body = WireError::new(self.code, &self.text, self.language);
         let mut response = (status, Json(body)).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);

@@ -190,13 +190,11 @@ fn in_development_without_a_secret_two_tokens_are_printed_that_work() {
         let opened: Value = serde_json::from_str(&opened[1..]).unwrap();
         let url = format!("{url}&sid={}", opened["sid"].as_str().unwrap());
         ureq::post(&url).send(body).unwrap();
-        let answer = ureq::get(&url)
-            .call()
-            .unwrap()
-            .body_mut()
-            .read_to_string()
-            .unwrap();
-        assert!(answer.contains("40{\"sid\""), "{role}: {answer}");
+        eventually(&format!("{role} to be connected"), || {
+            let mut answer = ureq::get(&url).call().unwrap();
+            let packets = answer.body_mut().read_to_string().unwrap();
+            packets.contains("40{\"sid\"").then_some(())
+        });
     }
     child.kill().unwrap();
     child.wait().unwrap();

@@ -1,0 +1,76 @@
+//! What happens by the clock: tokens end, idle sessions go, statistics are logged, limiters forget.
+
+use crate::{
+    clock,
+    event::Room,
+    gateway::{Front, Gateway},
+    http::Http,
+    live::Sessions,
+    settings::Settings,
+    telemetry::{Telemetry, statistics},
+};
+use std::{sync::Arc, time::Duration};
+use tokio::{task::JoinSet, time::MissedTickBehavior};
+
+/// What the jobs work on.
+pub(crate) struct Jobs {
+    pub(crate) settings: Settings,
+    pub(crate) telemetry: Arc<Telemetry>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) front: Arc<Front>,
+    pub(crate) http: Arc<Http>,
+    pub(crate) sessions: Arc<Sessions>,
+}
+
+/// How often limiters forget.
+const TIDY: Duration = Duration::from_secs(10);
+
+impl Jobs {
+    /// Starts them all; they end with what is returned.
+    pub(crate) fn start(self) -> JoinSet<()> {
+        let mut jobs = JoinSet::new();
+        jobs.spawn(self.telemetry.clone().watch_runtime());
+        let gateway = self.gateway.clone();
+        jobs.spawn(every(Duration::from_secs(1), move || {
+            gateway.expire_tokens(clock::unix_seconds());
+        }));
+        let (gateway, sessions) = (self.gateway.clone(), self.sessions.clone());
+        let idle = self.settings.scan.idle_timeout;
+        jobs.spawn(every(self.settings.scan.sweep_interval, move || {
+            let dropped = sessions.sweep(idle, clock::now());
+            for id in &dropped {
+                gateway.close_room(&Room::Session(id.clone()));
+            }
+            if !dropped.is_empty() {
+                tracing::info!(target: "signalbox::sweep", sessions = dropped.len(), "Idle sessions were dropped.");
+            }
+        }));
+        let (gateway, sessions, telemetry) = (self.gateway.clone(), self.sessions, self.telemetry);
+        jobs.spawn(every(self.settings.telemetry.stats_interval, move || {
+            let totals = sessions.totals();
+            let counts = [totals.total, totals.active, totals.paired];
+            statistics(&telemetry.metrics, gateway.connected(), counts);
+        }));
+        let (gateway, front, http) = (self.gateway, self.front, self.http);
+        jobs.spawn(every(TIDY, move || {
+            gateway.tidy();
+            front.tidy();
+            http.tidy();
+        }));
+        jobs
+    }
+}
+
+/// Runs `job` each `period`, off the async threads: some walk through everything there is.
+async fn every(period: Duration, job: impl Fn() + Send + Sync + 'static) {
+    let job = Arc::new(job);
+    let mut ticks = tokio::time::interval(period);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    ticks.tick().await;
+    loop {
+        ticks.tick().await;
+        let job = job.clone();
+        // A job that panics has said so in the log; it gets its next turn all the same.
+        let _ = tokio::task::spawn_blocking(move || job()).await;
+    }
+}
