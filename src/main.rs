@@ -107,6 +107,7 @@ fn serve(settings: &Settings) -> Result<(), String> {
     // Before the runtime: threads of the exporters inherit nothing of it.
     let (telemetry, guard) = Telemetry::start(settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(settings.server.worker_threads)
         .enable_all()
         .build()
         .map_err(|e| format!("the runtime did not start: {e}"))?;

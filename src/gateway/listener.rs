@@ -16,7 +16,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use std::{
     convert::Infallible,
-    io,
+    io::{self, Read},
     net::SocketAddr,
     pin::Pin,
     sync::Arc,
@@ -24,7 +24,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, ReadBuf},
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::watch,
     time::Sleep,
@@ -255,14 +255,28 @@ impl AsyncRead for Stream {
         }
         loop {
             ready!(self.tcp.poll_read_ready(cx))?;
-            match self.tcp.try_read(buffer.initialize_unfilled()) {
-                Ok(read) => {
-                    buffer.advance(read);
+            let space = buffer.initialize_unfilled();
+            let mut read = None;
+            // A read that did not fill the buffer emptied the socket: saying so here, as tokio's own
+            // reads do, saves asking the kernel again just to hear that there is nothing.
+            let ended = self.tcp.try_io(Interest::READABLE, || {
+                let count = (&*SockRef::from(&*self.tcp)).read(space)?;
+                read = Some(count);
+                if count > 0 && count < space.len() {
+                    return Err(io::ErrorKind::WouldBlock.into());
+                }
+                Ok(())
+            });
+            match (read, ended) {
+                (Some(count), _) => {
+                    buffer.advance(count);
                     self.more = buffer.remaining() == 0;
                     return Poll::Ready(Ok(()));
                 }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(error) => return Poll::Ready(Err(error)),
+                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
+                    return Poll::Ready(Err(error));
+                }
+                (None, _) => {}
             }
         }
     }

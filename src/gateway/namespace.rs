@@ -195,14 +195,7 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
             peer: peer.clone(),
         }));
         gateway.expiry.watch(&peer);
-        tracing::info!(
-            target: "signalbox::connection",
-            socket_id = peer.id.socket.as_str(),
-            namespace = peer.id.namespace.path(),
-            role = peer.subject().role(),
-            transport = peer.transport.kind().as_str(),
-            "connection opened"
-        );
+        gateway.telemetry.opened(peer.id, peer.subject());
         if let Some(first) = peer.inbox.open() {
             gateway.work(peer, Some(socket), first);
         }
@@ -258,17 +251,8 @@ impl Gateway {
         for effect in departed.effects {
             self.apply(peer, None, effect);
         }
-        self.telemetry.metrics.disconnected(cause, lasted);
-        tracing::info!(
-            target: "signalbox::connection",
-            socket_id = peer.id.socket.as_str(),
-            namespace = peer.id.namespace.path(),
-            role = peer.subject().role(),
-            transport = peer.transport.kind().as_str(),
-            reason = cause.as_str(),
-            duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
-            "connection closed"
-        );
+        self.telemetry
+            .closed(peer.id, peer.subject(), cause, lasted);
         seen.finish(&Ending {
             rejection: None,
             facts: &departed.facts,

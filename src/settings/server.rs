@@ -45,6 +45,8 @@ pub struct Server {
     pub ping_timeout: Duration,
     /// How long a transport may be open without having joined a namespace.
     pub connect_timeout: Duration,
+    /// Threads that handle events.
+    pub worker_threads: usize,
     /// How long closing the sockets may take while draining.
     pub drain_period: Duration,
 }
@@ -99,6 +101,7 @@ impl Server {
             ping_interval: env.duration("PING_INTERVAL", Duration::from_secs(25), "25s")?,
             ping_timeout: env.duration("PING_TIMEOUT", Duration::from_secs(20), "20s")?,
             connect_timeout: env.duration("CONNECT_TIMEOUT", Duration::from_secs(10), "10s")?,
+            worker_threads: env.number("WORKER_THREADS", half_the_cores(), 1..=1024, "2")?,
             drain_period: env.duration("DRAIN_PERIOD", Duration::from_secs(5), "5s")?,
         })
     }
@@ -107,6 +110,12 @@ impl Server {
     pub fn production(&self) -> bool {
         self.profile == Profile::Production
     }
+}
+
+/// The kernel's half of the work needs cores as well, and at low load every further worker costs more in
+/// waking up than it takes over (docs/PERFORMANCE.md).
+fn half_the_cores() -> usize {
+    std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
 }
 
 const EXAMPLE: &str = "https://app.example.com,https://monitor.example.com";

@@ -1,7 +1,9 @@
-//! What each fact becomes. One match without a wildcard: a fact that is told is always written down.
+//! What each fact becomes: counter, log line, attribute, written from the same values. One match without a
+//! wildcard: a fact that is told is always written down.
 
-use super::Observation;
-use crate::event::Fact;
+use super::{Observation, Subject, Telemetry};
+use crate::event::{DisconnectCause, Fact, PeerId};
+use std::time::Duration;
 
 /// Writes one fact of an observed event down.
 pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
@@ -25,5 +27,34 @@ pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
             trace_id = %seen.trace.trace,
             "A token was renewed."
         ),
+    }
+}
+
+impl Telemetry {
+    /// A client has been told that it is connected.
+    pub fn opened(&self, peer: PeerId, subject: Subject) {
+        tracing::info!(
+            target: "signalbox::connection",
+            socket_id = peer.socket.as_str(),
+            namespace = peer.namespace.path(),
+            role = subject.role(),
+            transport = subject.transport.as_str(),
+            "connection opened"
+        );
+    }
+
+    /// A connection that was opened has ended.
+    pub fn closed(&self, peer: PeerId, subject: Subject, cause: DisconnectCause, lasted: Duration) {
+        self.metrics.disconnected(cause, lasted);
+        tracing::info!(
+            target: "signalbox::connection",
+            socket_id = peer.socket.as_str(),
+            namespace = peer.namespace.path(),
+            role = subject.role(),
+            transport = subject.transport.as_str(),
+            reason = cause.as_str(),
+            duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+            "connection closed"
+        );
     }
 }

@@ -625,7 +625,7 @@ impl Metrics {
     }
 
     /// A connection ended.
-    pub fn disconnected(&self, cause: DisconnectCause, lasted: Duration) {
+    pub(super) fn disconnected(&self, cause: DisconnectCause, lasted: Duration) {
         bump(&self.disconnects, cause as usize);
         self.connection_seconds.observe(lasted.as_secs_f64());
     }

@@ -52,6 +52,8 @@ pub(super) use span;
 /// Spans waiting for the exporter; beyond it they are dropped and counted.
 const QUEUE: usize = 8192;
 const EXPORT_LIMIT: Duration = Duration::from_secs(5);
+/// The default of the OpenTelemetry specification; a full batch goes out at once.
+const EXPORT_EVERY: Duration = Duration::from_secs(5);
 
 /// Decides what is recorded and names it.
 #[derive(Debug)]
@@ -95,7 +97,7 @@ impl Traces {
             BatchConfigBuilder::default()
                 .with_max_queue_size(QUEUE * 2)
                 .with_max_export_batch_size(1024)
-                .with_scheduled_delay(Duration::from_secs(1))
+                .with_scheduled_delay(EXPORT_EVERY)
                 .build(),
         )
         .build();

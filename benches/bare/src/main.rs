@@ -1,5 +1,6 @@
 //! The scan relay on socketioxide and axum with nothing else: no token is checked, nothing is limited,
-//! measured, logged or kept in order. What Signalbox adds is the difference to this.
+//! measured, logged or kept in order. What Signalbox adds is the difference to this. One worker thread, as
+//! Signalbox has on two cores.
 use axum::serve::ListenerExt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -62,7 +63,7 @@ async fn connected(socket: SocketRef) {
     });
 }
 
-#[tokio::main]
+#[tokio::main(worker_threads = 1)]
 async fn main() {
     let port = std::env::var("PORT").unwrap_or_else(|_| "3000".into());
     let (layer, io) = SocketIo::new_layer();
