@@ -153,7 +153,7 @@ impl Observation<'_> {
             let span = span!(
                 parent: &self.span,
                 "send",
-                otel.name = "send navigate",
+                otel.name = self.sending(),
                 otel.kind = "producer",
                 messaging.system = "socketio",
                 messaging.operation.name = "send",
@@ -166,6 +166,14 @@ impl Observation<'_> {
             span
         };
         (Instant::now(), span)
+    }
+
+    /// The name of the sending span: what is sent, where that is one thing.
+    fn sending(&self) -> &'static str {
+        match self.event {
+            EventName::ScanOrder => "send navigate",
+            _ => "send",
+        }
     }
 
     fn end_stage(&mut self, stage: Stage, began: Instant, span: Span) {

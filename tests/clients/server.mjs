@@ -45,6 +45,12 @@ export async function startServer(settings = {}) {
       await exited;
       fs.rmSync(dir, { recursive: true, force: true });
     },
+    /** The complete lines of the log so far. */
+    log() {
+      const logs = path.join(dir, 'logs');
+      const files = fs.readdirSync(logs).filter((f) => f.startsWith('combined'));
+      return files.flatMap((f) => fs.readFileSync(path.join(logs, f), 'utf8').split('\n').slice(0, -1));
+    },
     async metrics() {
       const text = await (await fetch(`${url}/metrics`)).text();
       const lines = text.split('\n').filter((l) => l && !l.startsWith('#'));

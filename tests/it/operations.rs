@@ -307,3 +307,28 @@ fn panels_and_probes_see_the_catalogue_at_zero_from_the_start() {
         "clients must not make series"
     );
 }
+
+#[test]
+fn a_connection_is_one_line_when_it_opens_one_when_it_ends_and_statistics_come_by_the_clock() {
+    let server = Server::start(&[("STATS_INTERVAL", "1s")]);
+    let client = Client::in_session(&server, "p", "mobile", "s");
+    let id = client.id.clone();
+    let counted = |l: &Value| l["message"] == "Server stats." && l["connections"] == 1;
+    let lines = server.logs("combined", |l| l.iter().any(counted));
+    let stats = lines.iter().find(|l| counted(l)).unwrap();
+    assert_eq!(stats["sessions"], 1);
+    assert_eq!(stats["sessions_paired"], 0);
+
+    drop(client);
+    let mine = |l: &&Value| l["socket_id"] == id.as_str();
+    let lines = server.logs("combined", |l| l.iter().filter(mine).count() >= 2);
+    let messages: Vec<&str> = lines
+        .iter()
+        .filter(mine)
+        .map(|l| l["message"].as_str().unwrap())
+        .collect();
+    assert_eq!(messages, ["connection opened", "connection closed"]);
+    let closed = lines.iter().filter(mine).next_back().unwrap();
+    assert_eq!(closed["role"], "mobile");
+    assert!(closed["reason"].is_string() && closed["duration_ms"].is_u64());
+}
