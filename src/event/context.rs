@@ -24,6 +24,8 @@ pub struct Context {
     pub now: Moment,
     /// The trace it belongs to.
     pub trace: TraceContext,
+    /// Whether the client asked for an acknowledgement. A reply that goes nowhere else need not be made.
+    pub acknowledged: bool,
 }
 
 /// Which limiter an event counts against.

@@ -8,15 +8,20 @@ use std::sync::Arc;
 
 /// A payload that is serialised once, however many sockets it goes to.
 #[derive(Debug, Clone)]
-pub struct Payload(Arc<RawValue>);
+pub struct Payload(Box<RawValue>);
 
 impl Payload {
     /// Serialises `value`; what cannot be serialised becomes `null`, which no wire type of ours does.
     pub fn of<T: Serialize + ?Sized>(value: &T) -> Self {
         match serde_json::value::to_raw_value(value) {
-            Ok(raw) => Self(raw.into()),
-            Err(_) => Self(RawValue::NULL.to_owned().into()),
+            Ok(raw) => Self(raw),
+            Err(_) => Self::null(),
         }
+    }
+
+    /// `null`, where nobody reads it.
+    pub fn null() -> Self {
+        Self(RawValue::NULL.to_owned())
     }
 
     /// The JSON.

@@ -155,6 +155,7 @@ impl Gateway {
                     identity: peer.identity(),
                     now: clock::moment(arrived),
                     trace: seen.trace,
+                    acknowledged: ack.is_some(),
                 };
                 let step = self.decide(row, parsed, &cx, payload);
                 let result = seen.contain(Stage::Decide, step).await;

@@ -143,18 +143,6 @@ impl ClientEvent<ScanServices> for ScanOrder {
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
         let scanned = scan.sessions.scan(cx.peer, &self.session_id, cx.now)?;
-        let ack = ScanAck {
-            received: true,
-            nonce: self.nonce.as_deref(),
-            epoch: format!("{:016x}", scanned.epoch),
-            seq: scanned.seq,
-            duplicate: false,
-            // The sequence lives in memory: an acknowledged scan does not survive this process.
-            durable: false,
-            monitors: scanned.monitors,
-            flow: cx.trace.trace.flow_code(),
-            trace_id: cx.trace.trace.to_string(),
-        };
         let navigate = Navigate {
             order_no: &self.order_no,
             ts: &self.ts,
@@ -165,7 +153,22 @@ impl ClientEvent<ScanServices> for ScanOrder {
             traceparent: cx.trace.outgoing().to_string(),
         };
         let payload = Payload::of(&navigate);
-        let reply = Payload::of(&ack);
+        let reply = if cx.acknowledged {
+            Payload::of(&ScanAck {
+                received: true,
+                nonce: self.nonce.as_deref(),
+                epoch: format!("{:016x}", scanned.epoch),
+                seq: scanned.seq,
+                duplicate: false,
+                // The sequence lives in memory: an acknowledged scan does not survive this process.
+                durable: false,
+                monitors: scanned.monitors,
+                flow: cx.trace.trace.flow_code(),
+                trace_id: cx.trace.trace.to_string(),
+            })
+        } else {
+            Payload::null()
+        };
         Ok(Decision {
             reply,
             effects: smallvec![Effect::Emit {

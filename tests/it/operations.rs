@@ -328,7 +328,7 @@ fn a_connection_is_one_line_when_it_opens_one_when_it_ends_and_statistics_come_b
         .map(|l| l["message"].as_str().unwrap())
         .collect();
     assert_eq!(messages, ["connection opened", "connection closed"]);
-    let closed = lines.iter().filter(mine).next_back().unwrap();
+    let closed = lines.iter().rfind(mine).unwrap();
     assert_eq!(closed["role"], "mobile");
     assert!(closed["reason"].is_string() && closed["duration_ms"].is_u64());
 }
