@@ -263,7 +263,12 @@ impl Sessions {
             let Some((_, session)) = gone else { continue };
             self.count.fetch_sub(1, Ordering::Relaxed);
             for peer in session.members() {
-                if let Some(mut presence) = self.peers.get_mut(&peer) {
+                let Some(mut presence) = self.peers.get_mut(&peer) else {
+                    continue;
+                };
+                // It may have begun the session anew in between.
+                let inside = |s: &Session| s.device(peer).is_some();
+                if !self.sessions.get(&id).is_some_and(|s| inside(&s)) {
                     presence.sessions.retain(|s| *s != id);
                 }
             }

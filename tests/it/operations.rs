@@ -1,6 +1,6 @@
 //! Probes, status, metrics, headers, the command line, and stopping.
 
-use crate::support::{Client, Server, eventually, good_token, run};
+use crate::support::{Client, Server, eventually, good_token, run, run_in};
 use serde_json::{Value, json};
 use std::{process::Command, time::Duration};
 
@@ -144,6 +144,15 @@ fn the_command_line_signs_tokens_that_the_server_takes_and_names_wrong_settings(
         error.starts_with("signalbox: SOCKET_JWT_SECRET: is required in production"),
         "{error}"
     );
+    // The environment goes over the .env file, and both over the default.
+    let dir = std::env::temp_dir().join(format!("signalbox-env-{:x}", rand::random::<u64>()));
+    std::fs::create_dir_all(&dir).unwrap();
+    std::fs::write(dir.join(".env"), "# a comment\nPORT=not-a-port\n").unwrap();
+    let read = |settings: &[(&str, &str)]| run_in(&dir, &[], settings).2;
+    assert!(read(&[]).starts_with("signalbox: PORT: "), "{}", read(&[]));
+    let other = read(&[("PORT", "0"), ("EVENT_RATE", "none")]);
+    assert!(other.starts_with("signalbox: EVENT_RATE: "), "{other}");
+    std::fs::remove_dir_all(&dir).unwrap();
     let in_use = server.address.port().to_string();
     let (code, _, error) = run(
         &[],

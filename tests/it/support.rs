@@ -6,7 +6,7 @@ use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
     net::{SocketAddr, TcpListener, TcpStream},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::mpsc,
     time::{Duration, Instant},
@@ -180,7 +180,15 @@ impl Drop for Server {
 
 /// Runs the program to its end; returns exit code, stdout and stderr.
 pub(crate) fn run(args: &[&str], settings: &[(&str, &str)]) -> (i32, String, String) {
-    let dir = std::env::temp_dir();
+    run_in(&std::env::temp_dir(), args, settings)
+}
+
+/// The same in a directory of one's choice.
+pub(crate) fn run_in(
+    dir: &Path,
+    args: &[&str],
+    settings: &[(&str, &str)],
+) -> (i32, String, String) {
     let output = Command::new(env!("CARGO_BIN_EXE_signalbox"))
         .args(args)
         .current_dir(dir)
