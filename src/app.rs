@@ -3,15 +3,20 @@
 use crate::{
     accounts::{AccountServices, TokenRenew},
     gateway::{Family, Front, Gateway, Listener, Table},
-    guard::Verifier,
+    guard::{Keyed, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
-    live::Sessions,
+    live::{Rooms, Sessions},
+    rtc::{Answer, CreateRoom, Envelope, IceCandidate, Join, JoinRoom, Leave, Offer, RtcServices},
     scan::{Heartbeat, JoinSession, LeaveSession, RegisterClient, ScanOrder, ScanServices},
     settings::Settings,
     telemetry::Telemetry,
 };
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{sync::watch, task::JoinSet};
 
 /// A server that is bound and waits to run.
@@ -23,6 +28,7 @@ pub struct App {
     front: Arc<Front>,
     http: Arc<Http>,
     sessions: Arc<Sessions>,
+    rtc: RtcServices,
     public: Listener,
     admin: Option<Listener>,
     address: SocketAddr,
@@ -59,23 +65,40 @@ impl App {
             strict_device_role: settings.auth.strict_device_role,
             new_epoch: rand::random,
         };
+        let rtc = RtcServices {
+            rooms: Arc::new(Rooms::new(
+                limits.rooms_per_socket,
+                limits.rooms_max,
+                limits.peers_per_room,
+            )),
+            creations: Arc::new(Keyed::new(limits.create_room, Duration::from_mins(1))),
+        };
         let accounts = AccountServices {
             verifier: verifier.clone(),
         };
-        let table = Table::new([scan_family(&scan), accounts_family(&accounts)]);
+        let table = Table::new([
+            scan_family(&scan),
+            rtc_family(&rtc),
+            accounts_family(&accounts),
+        ]);
         let (gateway, front) = Gateway::build(settings, telemetry.clone(), verifier.clone(), table);
         let http = Http::new(
             settings,
             telemetry.clone(),
             verifier,
-            sources(&gateway, &sessions),
+            sources(&gateway, &sessions, &rtc.rooms),
         );
         let seen = sessions.clone();
         telemetry.metrics.on_scrape(move |metrics| {
             let totals = seen.totals();
             metrics.set_sessions(totals.paired, totals.total - totals.paired);
         });
+        let seen = rtc.rooms.clone();
+        telemetry
+            .metrics
+            .on_scrape(move |metrics| metrics.set_rooms(seen.len()));
         Ok(Self {
+            rtc,
             settings: settings.clone(),
             telemetry,
             gateway,
@@ -114,6 +137,7 @@ impl App {
             front: self.front.clone(),
             http: self.http.clone(),
             sessions: self.sessions,
+            rtc: self.rtc,
         }
         .start();
         self.http.set_ready(true);
@@ -150,14 +174,30 @@ fn scan_family(scan: &ScanServices) -> Family {
         .on_departure(move |peer, now| departing.departed(peer, now))
 }
 
+fn rtc_family(rtc: &RtcServices) -> Family {
+    let departing = rtc.clone();
+    Family::new()
+        .event::<Join, _>(rtc)
+        .event::<JoinRoom, _>(rtc)
+        .event::<CreateRoom, _>(rtc)
+        .event::<Leave, _>(rtc)
+        .event::<Offer, _>(rtc)
+        .event::<Answer, _>(rtc)
+        .event::<IceCandidate, _>(rtc)
+        .event::<Envelope, _>(rtc)
+        .on_departure(move |peer, now| departing.departed(peer, now))
+}
+
 fn accounts_family(accounts: &AccountServices) -> Family {
     Family::new().event::<TokenRenew, _>(accounts)
 }
 
-fn sources(gateway: &Arc<Gateway>, sessions: &Arc<Sessions>) -> Sources {
+fn sources(gateway: &Arc<Gateway>, sessions: &Arc<Sessions>, rooms: &Arc<Rooms>) -> Sources {
+    let rooms = rooms.clone();
     let (peers, totals, pages) = (gateway.clone(), sessions.clone(), sessions.clone());
     Sources {
         peers: Box::new(move || peers.connected()),
+        rooms: Box::new(move || rooms.len()),
         sessions: Box::new(move || totals.totals()),
         session_page: Box::new(move |after, limit| pages.page(after, limit)),
     }

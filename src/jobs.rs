@@ -6,6 +6,7 @@ use crate::{
     gateway::{Front, Gateway},
     http::Http,
     live::Sessions,
+    rtc::RtcServices,
     settings::Settings,
     telemetry::{Telemetry, statistics},
 };
@@ -20,8 +21,11 @@ pub(crate) struct Jobs {
     pub(crate) front: Arc<Front>,
     pub(crate) http: Arc<Http>,
     pub(crate) sessions: Arc<Sessions>,
+    pub(crate) rtc: RtcServices,
 }
 
+/// A room stays this long after its last peer left, in case somebody returns (contract, section 5).
+const EMPTY_ROOM: Duration = Duration::from_secs(30);
 /// How often limiters forget.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -51,9 +55,17 @@ impl Jobs {
             let counts = [totals.total, totals.active, totals.paired];
             statistics(&telemetry.metrics, gateway.connected(), counts);
         }));
+        let (gateway, rtc) = (self.gateway.clone(), self.rtc.clone());
+        jobs.spawn(every(Duration::from_secs(1), move || {
+            for id in rtc.rooms.close_empty(EMPTY_ROOM, clock::now()) {
+                gateway.close_room(&Room::Signaling(id));
+            }
+        }));
+        let creations = self.rtc.creations;
         let (gateway, front, http) = (self.gateway, self.front, self.http);
         jobs.spawn(every(TIDY, move || {
             gateway.tidy();
+            creations.tidy();
             front.tidy();
             http.tidy();
         }));

@@ -21,6 +21,7 @@ pub mod guard;
 pub mod http;
 mod jobs;
 pub mod live;
+pub mod rtc;
 pub mod scan;
 pub mod settings;
 pub mod telemetry;

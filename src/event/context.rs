@@ -33,6 +33,8 @@ pub struct Context {
 pub enum QuotaClass {
     /// `EVENT_RATE`.
     Event,
+    /// `SIGNAL_RATE`: a mesh of ten trickles many candidates at once.
+    Signal,
 }
 
 /// How an event is answered. An acknowledgement is sent whenever the client asked for one.

@@ -1,10 +1,10 @@
 //! What a family decides: a reply, effects (what to send, whom to move), facts (what happened).
 
-use super::{Device, Identity, PushName, SessionId};
+use super::{Device, Identity, PeerId, PushName, RoomId, SessionId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 /// A payload that is serialised once, however many sockets it goes to.
 #[derive(Debug, Clone)]
@@ -45,6 +45,19 @@ impl Payload {
 pub enum Room {
     /// The members of a scan session.
     Session(SessionId),
+    /// The peers of a signaling room.
+    Signaling(RoomId),
+}
+
+/// The three signals that peers exchange.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SignalKind {
+    /// An SDP offer.
+    Offer,
+    /// An SDP answer.
+    Answer,
+    /// An ICE candidate.
+    IceCandidate,
 }
 
 /// Who gets something.
@@ -52,6 +65,8 @@ pub enum Room {
 pub enum Target {
     /// The peer that asked.
     Caller,
+    /// This one.
+    Peer(PeerId),
     /// Everybody in the room.
     Room(Room),
     /// Everybody in the room but the peer that asked.
@@ -103,6 +118,13 @@ pub enum Fact {
     SessionLeft,
     /// A token was replaced.
     TokenRenewed,
+    /// A signaling room began.
+    RoomCreated,
+    /// A peer gave its first answer.
+    Negotiated {
+        /// Since it joined.
+        took: Duration,
+    },
 }
 
 /// What a family decided about one event.

@@ -13,10 +13,10 @@ mod trace;
 mod wire;
 
 pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply};
-pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, Target};
+pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, SignalKind, Target};
 pub use name::{EventName, PushName};
 pub(crate) use peer::is_label;
-pub use peer::{Device, DisconnectCause, Identity, Namespace, PeerId, SessionId, SocketId};
+pub use peer::{Device, DisconnectCause, Identity, Namespace, PeerId, RoomId, SessionId, SocketId};
 pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
 pub use text::Text;
 pub use trace::{SpanId, TraceContext, TraceId, Traceparent};

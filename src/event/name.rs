@@ -36,6 +36,22 @@ names! {
         ScanOrder = "scanOrder",
         /// Asks for the server's time.
         Heartbeat = "heartbeat",
+        /// Enters a signaling room, which begins if need be.
+        Join = "join",
+        /// Enters a signaling room that exists.
+        JoinRoom = "join-room",
+        /// Begins a signaling room.
+        CreateRoom = "create-room",
+        /// Leaves a signaling room.
+        Leave = "leave",
+        /// A WebRTC offer for a peer.
+        Offer = "offer",
+        /// A WebRTC answer for a peer.
+        Answer = "answer",
+        /// An ICE candidate for a peer.
+        IceCandidate = "ice-candidate",
+        /// One of the five above in an envelope.
+        Message = "message",
         /// Replaces the token of this connection.
         TokenRenew = "token:renew",
         /// The handshake of a namespace.
@@ -62,6 +78,20 @@ names! {
         Navigate = "navigate",
         /// Answer to `heartbeat`.
         HeartbeatAck = "heartbeat:ack",
+        /// Who was in the signaling room before.
+        ExistingPeers = "existing-peers",
+        /// A peer entered the signaling room.
+        PeerJoined = "peer-joined",
+        /// A user entered the signaling room.
+        UserJoined = "user-joined",
+        /// A peer left the signaling room.
+        PeerLeft = "peer-left",
+        /// A peer's offer.
+        Offer = "offer",
+        /// A peer's answer.
+        Answer = "answer",
+        /// A peer's ICE candidate.
+        IceCandidate = "ice-candidate",
         /// A refused or failed event.
         Error = "error",
         /// The token ends soon.

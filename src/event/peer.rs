@@ -1,5 +1,6 @@
 //! Who is speaking: namespaces, socket ids, devices, identities and session ids.
 
+use super::Text;
 use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, sync::Arc};
 
@@ -10,17 +11,20 @@ pub enum Namespace {
     Root,
     /// `/scan`, the scan relay alone.
     Scan,
+    /// `/rtc`, the signaling alone.
+    Rtc,
 }
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Root, Self::Scan];
+    pub const ALL: [Self; 3] = [Self::Root, Self::Scan, Self::Rtc];
 
     /// The path on the wire.
     pub const fn path(self) -> &'static str {
         match self {
             Self::Root => "/",
             Self::Scan => "/scan",
+            Self::Rtc => "/rtc",
         }
     }
 }
@@ -94,6 +98,8 @@ impl Device {
 pub struct Identity {
     /// `userId`, else `sub`.
     pub user: Box<str>,
+    /// Its name, if the token has one.
+    pub username: Option<Box<str>>,
     /// The device role that the token carries, if any.
     pub device: Option<Device>,
     /// When the token ends, in seconds since 1970; `None` where the issuer sets no end.
@@ -122,6 +128,42 @@ impl SessionId {
 }
 
 impl Serialize for SessionId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// A signaling room's name: 3 to 100 of `A-Z a-z 0-9 _ -` (contract, section 5).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RoomId(Arc<str>);
+
+impl RoomId {
+    /// Checks and takes a room id.
+    ///
+    /// # Errors
+    ///
+    /// The text that the contract has for what is wrong with it.
+    pub fn parse(text: &str) -> Result<Self, Text> {
+        if text.is_empty() {
+            return Err(Text::InvalidRoomId);
+        }
+        let fine = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+        if !text.bytes().all(fine) {
+            return Err(Text::RoomIdCharacters);
+        }
+        if !(3..=100).contains(&text.len()) {
+            return Err(Text::RoomIdLength);
+        }
+        Ok(Self(text.into()))
+    }
+
+    /// The id as the client sent it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for RoomId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(self.as_str())
     }

@@ -18,6 +18,19 @@ pub enum Text {
     TooLarge,
     UnknownEvent,
     InvalidPayload(String),
+    InvalidRoomId,
+    RoomIdCharacters,
+    RoomIdLength,
+    InvalidRoomName,
+    RoomNameLength,
+    NoSuchRoom,
+    RoomExists,
+    RoomFull(usize),
+    TooManyRooms,
+    TooManyCreations,
+    NotInRoom,
+    NoCommonRoom,
+    PeerGone,
     OtherUser,
     TokenExpired,
     ServerBusy,
@@ -66,6 +79,42 @@ impl Text {
                     Language::Ko => format!("유효하지 않은 데이터: {why}"),
                 });
             }
+            Self::RoomFull(most) => {
+                return Cow::Owned(match language {
+                    Language::En => format!("the room is full (at most {most})"),
+                    Language::Ko => format!("방이 꽉 찼습니다 (최대 {most}명)"),
+                });
+            }
+            Self::InvalidRoomId => ("invalid room id", "유효하지 않은 방 ID"),
+            Self::RoomIdCharacters => (
+                "the room id has characters that are not allowed",
+                "방 ID에 허용되지 않은 문자가 포함되어 있습니다",
+            ),
+            Self::RoomIdLength => (
+                "the room id must be 3 to 100 characters",
+                "방 ID는 3-100자여야 합니다",
+            ),
+            Self::InvalidRoomName => ("invalid room name", "유효하지 않은 방 이름"),
+            Self::RoomNameLength => (
+                "the room name must be 2 to 50 characters",
+                "방 이름은 2-50자여야 합니다",
+            ),
+            Self::NoSuchRoom => ("no such room", "존재하지 않는 방입니다"),
+            Self::RoomExists => ("the room exists already", "이미 존재하는 방입니다"),
+            Self::TooManyRooms => (
+                "this socket is in too many rooms",
+                "참여한 방이 너무 많습니다",
+            ),
+            Self::TooManyCreations => (
+                "too many rooms created, try again later",
+                "방 생성 요청이 너무 많습니다. 잠시 후 다시 시도하세요.",
+            ),
+            Self::NotInRoom => ("this socket is not in the room", "참여하지 않은 방입니다"),
+            Self::NoCommonRoom => (
+                "that peer is in no room with you",
+                "같은 방에 있지 않은 상대입니다",
+            ),
+            Self::PeerGone => ("that peer is gone", "상대가 연결되어 있지 않습니다"),
             Self::OtherUser => (
                 "the token belongs to another user",
                 "다른 사용자의 토큰입니다",

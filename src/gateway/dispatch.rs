@@ -211,7 +211,8 @@ impl Gateway {
     ) -> Result<(&'r Row, Box<dyn Parsed>), Refusal> {
         let quota = row.map_or(QuotaClass::Event, |row| row.quota);
         let verdict = match quota {
-            QuotaClass::Event => peer.quota.check(),
+            QuotaClass::Event => peer.events.check(),
+            QuotaClass::Signal => peer.signals.check(),
         };
         if verdict != Verdict::Pass {
             self.telemetry.metrics.rate_limited(LimitLayer::Event);
@@ -260,6 +261,11 @@ impl Gateway {
                 Target::Caller => {
                     if let Some(link) = caller {
                         self.outbox.send(link, event, &payload);
+                    }
+                }
+                Target::Peer(other) => {
+                    if let Some(link) = self.outbox.get(other) {
+                        self.outbox.send(&link, event, &payload);
                     }
                 }
                 Target::Room(room) => self.outbox.broadcast(&room, None, event, &payload),
@@ -346,7 +352,7 @@ impl Gateway {
             facts: &[],
         });
         // Waiting events count against the limit when their turn comes; these never have one.
-        if peer.quota.check() == Verdict::Close {
+        if peer.events.check() == Verdict::Close {
             peer.close(DisconnectCause::Flood);
         }
         if let Some(socket) = socket {

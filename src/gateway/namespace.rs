@@ -90,7 +90,10 @@ impl Entrance {
                     },
                     identity,
                     transport.clone(),
-                    SocketQuota::new(gateway.settings.limits.events),
+                    (
+                        SocketQuota::new(gateway.settings.limits.events),
+                        SocketQuota::new(gateway.settings.limits.signals),
+                    ),
                     connection,
                     user,
                 ))

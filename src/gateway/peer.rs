@@ -30,7 +30,8 @@ pub(super) struct Peer {
     pub(super) id: PeerId,
     pub(super) transport: Arc<TransportHandle>,
     pub(super) inbox: Inbox<Item>,
-    pub(super) quota: SocketQuota,
+    pub(super) events: SocketQuota,
+    pub(super) signals: SocketQuota,
     pub(super) since: Instant,
     pub(super) connection: Option<(TraceId, SpanId)>,
     state: Mutex<State>,
@@ -54,7 +55,7 @@ impl Peer {
         id: PeerId,
         identity: Identity,
         transport: Arc<TransportHandle>,
-        quota: SocketQuota,
+        (events, signals): (SocketQuota, SocketQuota),
         connection: Option<(TraceId, SpanId)>,
         user: Permit<Box<str>>,
     ) -> Self {
@@ -62,7 +63,8 @@ impl Peer {
             id,
             transport,
             inbox: Inbox::new(),
-            quota,
+            events,
+            signals,
             since: Instant::now(),
             connection,
             state: Mutex::new(State {

@@ -49,6 +49,8 @@ struct Accepted {
     #[serde(default)]
     sub: Option<String>,
     #[serde(default)]
+    username: Option<String>,
+    #[serde(default)]
     role: Option<String>,
     #[serde(default)]
     exp: Option<u64>,
@@ -188,6 +190,10 @@ fn identity(claims: Accepted) -> Option<Identity> {
     };
     Some(Identity {
         user: user.into(),
+        username: claims
+            .username
+            .filter(|name| is_label(name, Verifier::MAX_USER_CHARS))
+            .map(Into::into),
         device,
         expires_at: claims.exp,
         admin: claims.role.as_deref() == Some("admin"),

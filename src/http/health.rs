@@ -51,7 +51,7 @@ pub(super) async fn health(State(http): State<Arc<Http>>) -> Json<Health> {
             total: sessions.total,
             active: sessions.active,
         },
-        rooms: 0,
+        rooms: (http.sources.rooms)(),
         peers: (http.sources.peers)(),
         memory: memory(),
         version: env!("CARGO_PKG_VERSION"),
@@ -90,6 +90,7 @@ pub(super) struct Status {
     uptime: f64,
     memory: Memory,
     sessions: Sessions,
+    rooms: usize,
     peers: usize,
     version: &'static str,
 }
@@ -134,6 +135,7 @@ pub(super) async fn status(
             details: details.collect(),
             next,
         },
+        rooms: (http.sources.rooms)(),
         peers: (http.sources.peers)(),
         version: env!("CARGO_PKG_VERSION"),
     }))

@@ -37,6 +37,8 @@ pub use error::ApiError;
 pub struct Sources {
     /// How many clients are connected.
     pub peers: Box<dyn Fn() -> usize + Send + Sync>,
+    /// How many signaling rooms there are.
+    pub rooms: Box<dyn Fn() -> usize + Send + Sync>,
     /// How many scan sessions there are.
     pub sessions: Box<dyn Fn() -> SessionTotals + Send + Sync>,
     /// A page of scan sessions: those after an id, at most so many.

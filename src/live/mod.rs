@@ -1,9 +1,11 @@
 //! Short-lived, shared state. Every operation is one whole step of the domain, never read-decide-write,
 //! and is given the time instead of looking at a clock.
 
+mod rooms;
 mod session;
 mod sessions;
 
+pub use rooms::{Entered, Member, Relayed, RoomError, Rooms};
 pub use session::Status;
 
 pub use sessions::{

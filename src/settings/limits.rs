@@ -17,6 +17,16 @@ pub struct Rate {
 pub struct Limits {
     /// Events of one socket, per second.
     pub events: Rate,
+    /// Offers, answers and candidates of one socket, per second.
+    pub signals: Rate,
+    /// Rooms that one user may create, per minute.
+    pub create_room: NonZeroU32,
+    /// Signaling rooms that one socket may be in.
+    pub rooms_per_socket: usize,
+    /// Signaling rooms of this node.
+    pub rooms_max: usize,
+    /// Peers of one signaling room.
+    pub peers_per_room: usize,
     /// Failed handshakes of one address, per minute.
     pub handshake_failures: NonZeroU32,
     /// Good handshakes of one user, per minute.
@@ -63,6 +73,14 @@ impl Limits {
                 rate: nonzero("EVENT_RATE", 20, "20")?,
                 burst: nonzero("EVENT_BURST", 60, "60")?,
             },
+            signals: Rate {
+                rate: nonzero("SIGNAL_RATE", 100, "100")?,
+                burst: nonzero("SIGNAL_BURST", 500, "500")?,
+            },
+            create_room: nonzero("CREATE_ROOM_PER_MIN", 5, "5")?,
+            rooms_per_socket: count("ROOMS_PER_SOCKET", 32, 10_000, "32")?,
+            rooms_max: count("ROOMS_MAX", 10_000, 100_000_000, "10000")?,
+            peers_per_room: count("MAX_PEERS_PER_ROOM", 10, 10_000, "10")?,
             handshake_failures: nonzero("HANDSHAKE_FAILURES_PER_MIN", 10, "10")?,
             handshakes_per_user: nonzero("HANDSHAKES_PER_USER_PER_MIN", 60, "60")?,
             http_max: nonzero("HTTP_RATE_MAX", 100, "100")?,

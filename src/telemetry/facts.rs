@@ -27,6 +27,8 @@ pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
             trace_id = %seen.trace.trace,
             "A token was renewed."
         ),
+        Fact::RoomCreated => seen.metrics().rooms_created.inc(),
+        Fact::Negotiated { took } => seen.metrics().negotiation.observe(took.as_secs_f64()),
     }
 }
 

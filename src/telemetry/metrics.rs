@@ -169,6 +169,9 @@ const SCAN_SECONDS: [f64; 14] = [
 const STAGE_SECONDS: [f64; 9] = [
     0.000_01, 0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5,
 ];
+/// A negotiation is people and networks: from a blink to giving up.
+const NEGOTIATION_SECONDS: [f64; 7] = [0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const SIGNALS: [EventName; 3] = [EventName::Offer, EventName::Answer, EventName::IceCandidate];
 const PAYLOAD_BYTES: [f64; 8] = [
     64.0,
     256.0,
@@ -224,6 +227,10 @@ pub struct Metrics {
     pub inbox_overflow: IntCounter,
     /// Sockets closed because they did not read fast enough.
     pub send_queue_full: IntCounter,
+    active_rooms: IntGauge,
+    pub(super) rooms_created: IntCounter,
+    signals: Vec<[IntCounter; 3]>,
+    pub(super) negotiation: Histogram,
     scan_sessions: [IntGauge; 2],
     pub(super) flows: Vec<IntCounter>,
     pub(super) scan_to_navigate: TracedHistogram,
@@ -417,14 +424,13 @@ impl Metrics {
             &["version"],
         ));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
-        make.gauge(
-            "signaling_active_rooms",
-            "Signaling rooms that exist now. A rise without peers means rooms are not closed.",
-        );
-        make.counter(
-            "signaling_rooms_created_total",
-            "Signaling rooms created. A sudden rise is a client creating rooms in a loop.",
-        );
+        let signals = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_webrtc_signals_total",
+                "Offers, answers and ICE candidates by outcome. Offers without answers mean peers cannot reach each other.",
+            ),
+            &["kind", "outcome"],
+        ));
         let metrics = Self {
             active_connections: make.gauge(
                 "signaling_active_connections",
@@ -474,6 +480,23 @@ impl Metrics {
             send_queue_full: make.counter(
                 "signalbox_send_queue_full_total",
                 "Sockets disconnected because they did not read fast enough. They come back and catch up.",
+            ),
+            active_rooms: make.gauge(
+                "signaling_active_rooms",
+                "Signaling rooms that exist now. A rise without peers means rooms are not closed.",
+            ),
+            rooms_created: make.counter(
+                "signaling_rooms_created_total",
+                "Signaling rooms created. A sudden rise is a client creating rooms in a loop.",
+            ),
+            signals: SIGNALS
+                .iter()
+                .map(|e| Outcome::ALL.map(|o| signals.with_label_values(&[e.as_str(), o.as_str()])))
+                .collect(),
+            negotiation: make.histogram(
+                "signalbox_webrtc_negotiation_seconds",
+                "From a peer's join to the first answer it gives. A rise means peers take long to find each other.",
+                &NEGOTIATION_SECONDS,
             ),
             scan_sessions: ["paired", "waiting"].map(|s| sessions.with_label_values(&[s])),
             flows: make.counters(
@@ -600,6 +623,21 @@ impl Metrics {
     pub fn set_sessions(&self, paired: usize, waiting: usize) {
         for (gauge, count) in self.scan_sessions.iter().zip([paired, waiting]) {
             gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Sets the number of signaling rooms.
+    pub fn set_rooms(&self, rooms: usize) {
+        self.active_rooms
+            .set(i64::try_from(rooms).unwrap_or(i64::MAX));
+    }
+
+    /// A signal was handled, if `event` is one.
+    pub(super) fn signal(&self, event: EventName, outcome: Outcome) {
+        let place = SIGNALS.iter().position(|s| *s == event);
+        let counters = place.and_then(|i| self.signals.get(i));
+        if let Some(counter) = counters.and_then(|c| c.get(outcome as usize)) {
+            counter.inc();
         }
     }
 

@@ -5,7 +5,7 @@
 //! label, span attribute and log field.
 
 use super::{
-    Telemetry, facts,
+    Metrics, Telemetry, facts,
     metrics::{FlowOutcome, Stage, Transport, as_f64},
     panics::Barrier,
     traces::{self, milliseconds, span},
@@ -172,6 +172,9 @@ impl Observation<'_> {
     fn sending(&self) -> &'static str {
         match self.event {
             EventName::ScanOrder => "send navigate",
+            EventName::Offer => "send offer",
+            EventName::Answer => "send answer",
+            EventName::IceCandidate => "send ice-candidate",
             _ => "send",
         }
     }
@@ -217,6 +220,7 @@ impl Observation<'_> {
             Some(Rejection::Failed(failure)) => Some(self.report(failure)),
             _ => None,
         };
+        metrics.signal(self.event, outcome);
         for fact in ending.facts {
             facts::note(fact, &self);
         }
@@ -339,6 +343,10 @@ impl Observation<'_> {
     /// Only a recorded trace can be looked up, so only such a one becomes an exemplar.
     fn exemplar(&self) -> Option<TraceId> {
         self.trace.sampled.then_some(self.trace.trace)
+    }
+
+    pub(super) fn metrics(&self) -> &Metrics {
+        &self.telemetry.metrics
     }
 
     pub(super) fn subject(&self) -> Subject {

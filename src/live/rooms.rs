@@ -1,0 +1,493 @@
+//! Signaling rooms in memory: who is in which, up to a capacity, and when an empty one closes.
+//!
+//! Two maps, always locked in this order and never held together longer than a step: peers, rooms.
+
+use crate::event::{Moment, Namespace, PeerId, RoomId, SocketId};
+use dashmap::{DashMap, mapref::entry::Entry};
+use serde::Serialize;
+use smallvec::SmallVec;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::{Duration, Instant},
+};
+
+/// Why a step was not taken. Nothing was changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RoomError {
+    /// There is no such room.
+    NoSuchRoom,
+    /// There is one already.
+    Exists,
+    /// As many peers are in it as may be.
+    Full {
+        /// So many.
+        most: usize,
+    },
+    /// The peer is in as many rooms as it may be.
+    TooManyRooms,
+    /// This node holds as many rooms as it may.
+    NodeFull,
+    /// The peer is not in that room.
+    NotMember,
+    /// The other peer is in no room with this one.
+    NoCommonRoom,
+    /// The other peer is not there any more.
+    PeerGone,
+}
+
+/// A member of a room, as the others see it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Member {
+    /// The same as `socketId`.
+    pub peer_id: SocketId,
+    /// Its Socket.IO id.
+    pub socket_id: SocketId,
+    /// Its user, from the token.
+    pub user_id: Arc<str>,
+    /// Its user's name, if the token has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<Arc<str>>,
+    #[serde(skip)]
+    peer: PeerId,
+}
+
+impl Member {
+    /// A peer with its user.
+    pub fn new(peer: PeerId, user: &str, username: Option<&str>) -> Self {
+        Self {
+            peer_id: peer.socket,
+            socket_id: peer.socket,
+            user_id: user.into(),
+            username: username.map(Into::into),
+            peer,
+        }
+    }
+}
+
+/// A peer is in a room.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Entered {
+    /// Who was there before it.
+    pub existing: Vec<Member>,
+    /// It was in already.
+    pub again: bool,
+    /// The room began with it.
+    pub created: bool,
+}
+
+/// Where a signal goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Relayed {
+    /// To this peer.
+    pub to: PeerId,
+    /// Since the answering peer joined, for the first answer after that.
+    pub negotiated: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Seat {
+    member: Member,
+    joined: Instant,
+    answered: bool,
+}
+
+#[derive(Debug)]
+struct Room {
+    seats: SmallVec<[Seat; 4]>,
+    most: usize,
+    empty_since: Option<Instant>,
+}
+
+/// All signaling rooms of this node.
+#[derive(Debug)]
+pub struct Rooms {
+    peers: DashMap<PeerId, SmallVec<[RoomId; 1]>>,
+    rooms: DashMap<RoomId, Room>,
+    count: AtomicUsize,
+    per_peer: usize,
+    most: usize,
+    capacity: usize,
+}
+
+impl Rooms {
+    /// No rooms; `per_peer` for each peer and `most` in all, of at most `capacity` peers each.
+    pub fn new(per_peer: usize, most: usize, capacity: usize) -> Self {
+        Self {
+            peers: DashMap::new(),
+            rooms: DashMap::new(),
+            count: AtomicUsize::new(0),
+            per_peer,
+            most,
+            capacity,
+        }
+    }
+
+    /// Begins a room with its creator in it, for at most `wanted` peers.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::Exists`], [`RoomError::TooManyRooms`], [`RoomError::NodeFull`].
+    pub fn create(
+        &self,
+        member: Member,
+        id: &RoomId,
+        wanted: Option<usize>,
+        now: Moment,
+    ) -> Result<(), RoomError> {
+        let mut mine = self.peers.entry(member.peer).or_default();
+        if self.rooms.contains_key(id) {
+            return Err(RoomError::Exists);
+        }
+        if mine.len() >= self.per_peer {
+            return Err(RoomError::TooManyRooms);
+        }
+        let Entry::Vacant(entry) = self.rooms.entry(id.clone()) else {
+            return Err(RoomError::Exists);
+        };
+        self.reserve()?;
+        let most = wanted.unwrap_or(self.capacity).clamp(1, self.capacity);
+        entry.insert(Room::with(member, most, now));
+        mine.push(id.clone());
+        Ok(())
+    }
+
+    /// Puts a peer into a room, which begins if `create` says so. Joining twice is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::NoSuchRoom`], [`RoomError::Full`], [`RoomError::TooManyRooms`],
+    /// [`RoomError::NodeFull`].
+    pub fn join(
+        &self,
+        member: Member,
+        id: &RoomId,
+        create: bool,
+        now: Moment,
+    ) -> Result<Entered, RoomError> {
+        let mut mine = self.peers.entry(member.peer).or_default();
+        let again = mine.contains(id);
+        if !again && mine.len() >= self.per_peer {
+            return Err(RoomError::TooManyRooms);
+        }
+        let entered = match self.rooms.entry(id.clone()) {
+            Entry::Occupied(mut entry) => entry.get_mut().enter(member, now)?,
+            Entry::Vacant(_) if !create => return Err(RoomError::NoSuchRoom),
+            Entry::Vacant(entry) => {
+                self.reserve()?;
+                entry.insert(Room::with(member, self.capacity, now));
+                Entered {
+                    existing: Vec::new(),
+                    again: false,
+                    created: true,
+                }
+            }
+        };
+        if !again {
+            mine.push(id.clone());
+        }
+        Ok(entered)
+    }
+
+    /// Takes a peer out of a room. The room stays for a while, in case somebody returns.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::NotMember`].
+    pub fn leave(&self, peer: PeerId, id: &RoomId, now: Moment) -> Result<(), RoomError> {
+        let mut mine = self.peers.get_mut(&peer).ok_or(RoomError::NotMember)?;
+        let place = mine.iter().position(|r| r == id);
+        mine.remove(place.ok_or(RoomError::NotMember)?);
+        self.exit(peer, id, now);
+        Ok(())
+    }
+
+    /// Forgets a peer; tells which rooms it was in.
+    pub fn forget(&self, peer: PeerId, now: Moment) -> Vec<RoomId> {
+        let Some((_, rooms)) = self.peers.remove(&peer) else {
+            return Vec::new();
+        };
+        for id in &rooms {
+            self.exit(peer, id, now);
+        }
+        rooms.into_vec()
+    }
+
+    fn exit(&self, peer: PeerId, id: &RoomId, now: Moment) {
+        if let Some(mut room) = self.rooms.get_mut(id) {
+            room.seats.retain(|s| s.member.peer != peer);
+            if room.seats.is_empty() {
+                room.empty_since = Some(now.instant);
+            }
+        }
+    }
+
+    /// Whether `from` may send a signal to `to`, and as which peer `to` is known. `answer` notes the first
+    /// answer of `from` since it joined.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::NoCommonRoom`] for a peer of other rooms, [`RoomError::PeerGone`] for one of none.
+    pub fn relay(
+        &self,
+        from: PeerId,
+        to: SocketId,
+        answer: bool,
+        now: Moment,
+    ) -> Result<Relayed, RoomError> {
+        let mine = self.peers.get(&from).ok_or(RoomError::NoCommonRoom)?;
+        for id in mine.iter() {
+            let Some(mut room) = self.rooms.get_mut(id) else {
+                continue;
+            };
+            let other = room.seats.iter().map(|s| s.member.peer);
+            let other = other.filter(|p| *p != from).find(|p| p.socket == to);
+            let Some(to) = other else { continue };
+            let mut negotiated = None;
+            if answer
+                && let Some(seat) = room.seats.iter_mut().find(|s| s.member.peer == from)
+                && !std::mem::replace(&mut seat.answered, true)
+            {
+                negotiated = Some(now.instant.saturating_duration_since(seat.joined));
+            }
+            return Ok(Relayed { to, negotiated });
+        }
+        drop(mine);
+        let somewhere = Namespace::ALL.iter().any(|namespace| {
+            let peer = PeerId {
+                namespace: *namespace,
+                socket: to,
+            };
+            self.peers.get(&peer).is_some_and(|rooms| !rooms.is_empty())
+        });
+        Err(if somewhere {
+            RoomError::NoCommonRoom
+        } else {
+            RoomError::PeerGone
+        })
+    }
+
+    /// Closes every room that has been empty for `grace`, and tells which.
+    pub fn close_empty(&self, grace: Duration, now: Moment) -> Vec<RoomId> {
+        let over = |room: &Room| {
+            room.empty_since
+                .is_some_and(|since| now.instant.saturating_duration_since(since) >= grace)
+        };
+        let candidates: Vec<RoomId> = self
+            .rooms
+            .iter()
+            .filter(|r| over(r))
+            .map(|r| r.key().clone())
+            .collect();
+        let mut closed = Vec::new();
+        for id in candidates {
+            if self.rooms.remove_if(&id, |_, room| over(room)).is_some() {
+                self.count.fetch_sub(1, Ordering::Relaxed);
+                closed.push(id);
+            }
+        }
+        closed
+    }
+
+    /// How many rooms there are.
+    pub fn len(&self) -> usize {
+        self.count.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn reserve(&self) -> Result<(), RoomError> {
+        self.count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
+                (n < self.most).then_some(n + 1)
+            })
+            .map(|_| ())
+            .map_err(|_| RoomError::NodeFull)
+    }
+}
+
+impl Room {
+    fn with(member: Member, most: usize, now: Moment) -> Self {
+        let mut room = Self {
+            seats: SmallVec::new(),
+            most,
+            empty_since: None,
+        };
+        room.seats.push(Seat::new(member, now));
+        room
+    }
+
+    fn enter(&mut self, member: Member, now: Moment) -> Result<Entered, RoomError> {
+        let others = self.seats.iter().map(|s| &s.member);
+        let others = others.filter(|m| m.peer != member.peer);
+        let existing: Vec<Member> = others.cloned().collect();
+        let again = existing.len() < self.seats.len();
+        if !again {
+            if self.seats.len() >= self.most {
+                return Err(RoomError::Full { most: self.most });
+            }
+            self.seats.push(Seat::new(member, now));
+            self.empty_since = None;
+        }
+        Ok(Entered {
+            existing,
+            again,
+            created: false,
+        })
+    }
+}
+
+impl Seat {
+    fn new(member: Member, now: Moment) -> Self {
+        Self {
+            member,
+            joined: now.instant,
+            answered: false,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn peer(n: usize) -> PeerId {
+        PeerId {
+            namespace: Namespace::Root,
+            socket: SocketId::parse(&format!("{n:016}")).unwrap(),
+        }
+    }
+
+    fn member(n: usize) -> Member {
+        Member::new(peer(n), &format!("u{n}"), None)
+    }
+
+    fn id(text: &str) -> RoomId {
+        RoomId::parse(text).unwrap()
+    }
+
+    fn at(base: Instant, secs: u64) -> Moment {
+        Moment {
+            instant: base + Duration::from_secs(secs),
+            unix_ms: secs * 1000,
+        }
+    }
+
+    #[test]
+    fn fifteen_racing_for_ten_places_are_exactly_ten() {
+        let rooms = Rooms::new(32, 100, 10);
+        let now = at(Instant::now(), 0);
+        let room = id("race");
+        let entered = std::thread::scope(|s| {
+            let racers: Vec<_> = (0..15)
+                .map(|n| {
+                    s.spawn({
+                        let (rooms, room) = (&rooms, &room);
+                        move || rooms.join(member(n), room, true, now)
+                    })
+                })
+                .collect();
+            racers
+                .into_iter()
+                .map(|r| r.join().unwrap())
+                .collect::<Vec<_>>()
+        });
+        assert_eq!(entered.iter().filter(|e| e.is_ok()).count(), 10);
+        let full = entered
+            .iter()
+            .filter(|e| **e == Err(RoomError::Full { most: 10 }));
+        assert_eq!(full.count(), 5);
+    }
+
+    #[test]
+    fn signals_pass_only_between_peers_of_a_common_room() {
+        let rooms = Rooms::new(32, 100, 10);
+        let base = Instant::now();
+        for (n, room) in [(1, "one"), (2, "one"), (3, "two")] {
+            rooms.join(member(n), &id(room), true, at(base, 0)).unwrap();
+        }
+        let relay =
+            |from, to: usize, answer| rooms.relay(peer(from), peer(to).socket, answer, at(base, 5));
+        assert_eq!(relay(1, 2, false).unwrap().to, peer(2));
+        assert_eq!(relay(1, 3, false), Err(RoomError::NoCommonRoom));
+        assert_eq!(relay(1, 1, false), Err(RoomError::NoCommonRoom), "oneself");
+        assert_eq!(relay(1, 9, false), Err(RoomError::PeerGone));
+        assert_eq!(
+            relay(2, 1, true).unwrap().negotiated,
+            Some(Duration::from_secs(5))
+        );
+        assert_eq!(
+            relay(2, 1, true).unwrap().negotiated,
+            None,
+            "only the first answer"
+        );
+    }
+
+    #[test]
+    fn an_empty_room_waits_for_somebody_to_return_and_then_closes() {
+        let rooms = Rooms::new(32, 100, 10);
+        let base = Instant::now();
+        let grace = Duration::from_secs(30);
+        rooms
+            .create(member(1), &id("abc"), Some(2), at(base, 0))
+            .unwrap();
+        assert_eq!(
+            rooms.create(member(2), &id("abc"), None, at(base, 0)),
+            Err(RoomError::Exists)
+        );
+        rooms.forget(peer(1), at(base, 10));
+        assert!(rooms.close_empty(grace, at(base, 39)).is_empty());
+        rooms
+            .join(member(1), &id("abc"), false, at(base, 39))
+            .unwrap();
+        assert!(rooms.close_empty(grace, at(base, 99)).is_empty());
+        rooms.leave(peer(1), &id("abc"), at(base, 100)).unwrap();
+        assert_eq!(rooms.close_empty(grace, at(base, 130)), [id("abc")]);
+        assert_eq!(
+            rooms.join(member(1), &id("abc"), false, at(base, 131)),
+            Err(RoomError::NoSuchRoom)
+        );
+        assert!(rooms.is_empty());
+    }
+
+    proptest! {
+        /// Whatever comes and goes: nobody is in a room twice, no room is over its capacity, and the
+        /// existing peers that a newcomer is told are exactly the others.
+        #[test]
+        fn capacity_and_membership_hold(steps in prop::collection::vec((0..6_usize, 0..3_usize, any::<bool>()), 1..200)) {
+            let rooms = Rooms::new(2, 100, 3);
+            let now = at(Instant::now(), 0);
+            let mut model: Vec<Vec<usize>> = vec![Vec::new(); 3];
+            for (n, r, joins) in steps {
+                let room = id(&format!("room-{r}"));
+                let inside = model[r].contains(&n);
+                if joins {
+                    let busy = model.iter().filter(|m| m.contains(&n)).count();
+                    let result = rooms.join(member(n), &room, true, now);
+                    if inside {
+                        prop_assert!(result.unwrap().again);
+                    } else if busy >= 2 {
+                        prop_assert_eq!(result, Err(RoomError::TooManyRooms));
+                    } else if model[r].len() >= 3 {
+                        prop_assert_eq!(result, Err(RoomError::Full { most: 3 }));
+                    } else {
+                        let told: Vec<PeerId> = result.unwrap().existing.iter().map(|m| m.peer).collect();
+                        prop_assert_eq!(told, model[r].iter().map(|n| peer(*n)).collect::<Vec<_>>());
+                        model[r].push(n);
+                    }
+                } else {
+                    let left = rooms.leave(peer(n), &room, now);
+                    prop_assert_eq!(left.is_ok(), inside);
+                    model[r].retain(|m| *m != n);
+                }
+            }
+        }
+    }
+}
