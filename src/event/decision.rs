@@ -89,8 +89,6 @@ pub enum Effect {
     Enter(Room),
     /// The caller leaves a room.
     Exit(Room),
-    /// Nobody is in the room any more.
-    Close(Room),
     /// The caller is now known under a new token.
     Identify(Arc<Identity>),
     /// The caller is shown under this role in the telemetry.

@@ -9,8 +9,9 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, Component, Context, Decision, DisconnectCause, Effect, Failure, FailureKind, Payload,
-        PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text, WireError,
+        Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Failure,
+        FailureKind, Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text,
+        WireError,
     },
     guard::Verdict,
     settings::FaultKind,
@@ -141,7 +142,7 @@ impl Gateway {
             _ => None,
         };
         let mut seen = self.telemetry.observe(
-            row.map_or(Self::UNKNOWN, |row| row.name),
+            row.map_or(EventName::Unknown, |row| row.name),
             peer.subject(),
             traceparent,
             (arrived, started),
@@ -275,7 +276,6 @@ impl Gateway {
             },
             Effect::Enter(room) => self.outbox.enter(room, peer.id),
             Effect::Exit(room) => self.outbox.exit(&room, peer.id),
-            Effect::Close(room) => self.outbox.close(&room),
             Effect::Identify(identity) => {
                 peer.identify(identity);
                 self.expiry.watch(peer);
@@ -340,7 +340,7 @@ impl Gateway {
             .ok()
             .and_then(|a| self.table.row(peer.id.namespace, &a.name));
         let seen = self.telemetry.observe(
-            row.map_or(Self::UNKNOWN, |row| row.name),
+            row.map_or(EventName::Unknown, |row| row.name),
             peer.subject(),
             None,
             (arrived, arrived),

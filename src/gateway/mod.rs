@@ -17,7 +17,7 @@ pub use listener::{Caller, Listener};
 pub use table::{Family, Table};
 
 use crate::{
-    event::{DisconnectCause, EventName, Namespace, Payload, PushName, Room},
+    event::{DisconnectCause, Namespace, Payload, PushName, Room},
     guard::{CountLimit, Keyed, Verifier},
     settings::Settings,
     telemetry::{ConnectionGauge, Telemetry},
@@ -164,9 +164,6 @@ impl Gateway {
         }
         self.outbox.len()
     }
-
-    /// The name under which anything unknown is counted.
-    const UNKNOWN: EventName = EventName::Unknown;
 }
 
 /// For the scrape: how everybody is connected.
