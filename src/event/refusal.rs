@@ -178,6 +178,16 @@ pub enum Rejection {
     Failed(Failure),
 }
 
+impl Rejection {
+    /// What the client is told: of a failure, only that it was one.
+    pub fn told(&self) -> (Code, &Text) {
+        match self {
+            Self::Refused(refusal) => (refusal.code, &refusal.text),
+            Self::Failed(_) => (Code::Internal, &Text::Internal),
+        }
+    }
+}
+
 impl From<Refusal> for Rejection {
     fn from(refusal: Refusal) -> Self {
         Self::Refused(refusal)

@@ -1,4 +1,4 @@
-//! An event's way: its turn, observe( guard ▶ decide ) ▶ effects ▶ answer.
+//! An event's way: its turn, observe( guard ▶ decide ▶ effects ▶ answer ).
 
 use super::{
     Gateway,
@@ -106,7 +106,7 @@ impl Gateway {
                             gateway.handle(&peer, socket, value, ack, arrived).await;
                         }
                     }
-                    Item::Gone(reason) => gateway.farewell(&peer, reason),
+                    Item::Gone(reason) => gateway.farewell(&peer, reason).await,
                 }
                 next = peer.inbox.next();
             }
@@ -141,53 +141,51 @@ impl Gateway {
             Some(Ok(parsed)) => parsed.traceparent(),
             _ => None,
         };
-        let mut seen = self.telemetry.observe(
+        let seen = self.telemetry.observe(
             row.map_or(EventName::Unknown, |row| row.name),
             peer.subject(),
             traceparent,
             (arrived, started),
             payload.len(),
         );
-        let guarded = seen.stage(Stage::Guard, || self.guard(peer, row, parsed));
-        let decided = match guarded {
-            Ok((row, parsed)) => {
-                let cx = Context {
-                    peer: peer.id,
-                    identity: peer.identity(),
-                    now: clock::moment(arrived),
-                    trace: seen.trace,
-                    acknowledged: ack.is_some(),
-                };
-                let step = self.decide(row, parsed, &cx, payload);
-                let result = seen.contain(Stage::Decide, step).await;
-                result
-                    .unwrap_or_else(|panic| Err(panic.into()))
-                    .map(|decision| (row, decision))
-            }
-            Err(refusal) => Err(refusal.into()),
+        let link = Link {
+            socket: socket.clone(),
+            peer: peer.clone(),
         };
-        match decided {
-            Ok((row, decision)) => {
-                let Decision {
-                    reply,
-                    effects,
-                    facts,
-                } = decision;
-                let link = Link {
-                    socket: socket.clone(),
-                    peer: peer.clone(),
-                };
-                if let Reply::Event(event) = row.reply {
-                    self.outbox.send(&link, event, &reply);
-                }
-                if !effects.is_empty() {
-                    seen.stage(Stage::Deliver, || {
-                        for effect in effects {
-                            self.apply(peer, Some(&link), effect);
-                        }
-                    });
-                }
-                self.acknowledge(&link, ack, &reply);
+        let turn = async {
+            let (row, parsed) = seen.stage(Stage::Guard, || self.guard(peer, row, parsed))?;
+            let cx = Context {
+                peer: peer.id,
+                identity: peer.identity(),
+                now: clock::moment(arrived),
+                trace: seen.trace,
+                acknowledged: ack.is_some(),
+            };
+            let step = self.decide(row, parsed, &cx, payload);
+            let Decision {
+                reply,
+                effects,
+                facts,
+            } = seen.stage_async(Stage::Decide, step).await?;
+            if let Reply::Event(event) = row.reply {
+                self.outbox.send(&link, event, &reply);
+            }
+            if !effects.is_empty() {
+                seen.stage(Stage::Deliver, || {
+                    for effect in effects {
+                        self.apply(peer, Some(&link), effect);
+                    }
+                });
+            }
+            self.acknowledge(&link, ack, &reply);
+            Ok(facts)
+        };
+        let ended: Result<_, Rejection> = match seen.contain(turn).await {
+            Ok(ended) => ended,
+            Err(panic) => Err(panic.into()),
+        };
+        match ended {
+            Ok(facts) => {
                 seen.finish(&Ending {
                     rejection: None,
                     facts: &facts,
@@ -198,7 +196,7 @@ impl Gateway {
                     rejection: Some(&rejection),
                     facts: &[],
                 });
-                self.refuse(peer, socket, ack, &rejection, error_id);
+                self.refuse(&link, ack, &rejection, error_id);
             }
         }
     }
@@ -301,27 +299,19 @@ impl Gateway {
     /// Answers a refusal or failure: by acknowledgement if one was asked for, else by an `error` event.
     fn refuse(
         &self,
-        peer: &Arc<Peer>,
-        socket: &Arc<Socket>,
+        link: &Link,
         ack: Option<i64>,
         rejection: &Rejection,
         error_id: Option<String>,
     ) {
         let language = self.settings.server.language;
-        let error = match rejection {
-            Rejection::Refused(refusal) => WireError::new(refusal.code, &refusal.text, language),
-            Rejection::Failed(_) => WireError::new(Code::Internal, &Text::Internal, language),
-        };
-        let error = error.with_id(error_id);
-        let link = Link {
-            socket: socket.clone(),
-            peer: peer.clone(),
-        };
+        let (code, text) = rejection.told();
+        let error = WireError::new(code, text, language).with_id(error_id);
         if ack.is_some() {
-            self.acknowledge(&link, ack, &Payload::of(&error));
+            self.acknowledge(link, ack, &Payload::of(&error));
         } else {
             self.outbox
-                .send(&link, PushName::Error, &Payload::of(&error.event()));
+                .send(link, PushName::Error, &Payload::of(&error.event()));
         }
     }
 
@@ -356,7 +346,11 @@ impl Gateway {
             peer.close(DisconnectCause::Flood);
         }
         if let Some(socket) = socket {
-            self.refuse(peer, socket, ack, &rejection, None);
+            let link = Link {
+                socket: socket.clone(),
+                peer: peer.clone(),
+            };
+            self.refuse(&link, ack, &rejection, None);
         }
     }
 }

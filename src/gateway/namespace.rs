@@ -9,8 +9,8 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, DisconnectCause, EventName, Identity, Namespace, PeerId, Refusal, Rejection,
-        SocketId, Text,
+        Code, Component, DisconnectCause, EventName, Failure, FailureKind, Identity, Namespace,
+        PeerId, Refusal, Rejection, SocketId, Text,
     },
     guard::{SocketQuota, TokenFault},
     telemetry::{Ending, HandshakeResult, LimitLayer, Subject},
@@ -51,7 +51,7 @@ impl Entrance {
         Self { gateway, namespace }
     }
 
-    fn admit(&self, socket: &Arc<Socket>, auth: Option<&Value>) -> Result<(), Refusal> {
+    fn admit(&self, socket: &Arc<Socket>, auth: Option<&Value>) -> Result<(), Rejection> {
         let began = Instant::now();
         let gateway = &self.gateway;
         let transport = socket.req_parts().extensions.get::<Arc<TransportHandle>>();
@@ -68,16 +68,11 @@ impl Entrance {
             .sampled
             .then_some((seen.trace.trace, seen.trace.process));
         let admitted = transport
-            .ok_or((
-                HandshakeResult::Error,
-                Refusal::new(Code::Internal, Text::Internal),
-            ))
+            .ok_or_else(|| broken("no transport handle"))
             .and_then(|transport| self.check(transport, auth).map(|who| (transport, who)))
             .and_then(|(transport, identity)| {
-                let id = SocketId::parse(socket.id.as_str()).ok_or((
-                    HandshakeResult::Error,
-                    Refusal::new(Code::Internal, Text::Internal),
-                ))?;
+                let id = SocketId::parse(socket.id.as_str())
+                    .ok_or_else(|| broken("a socket id of an unknown form"))?;
                 let user = gateway
                     .user_sockets
                     .take(identity.user.clone())
@@ -98,36 +93,31 @@ impl Entrance {
                     user,
                 ))
             });
-        let (result, refusal) = match admitted {
+        let (result, rejection) = match admitted {
             Ok(peer) => {
                 self.listen(socket, Arc::new(peer));
                 (HandshakeResult::Ok, None)
             }
-            Err((result, refusal)) => {
+            Err((result, rejection)) => {
                 if result == HandshakeResult::Limited {
                     gateway
                         .telemetry
                         .metrics
                         .rate_limited(LimitLayer::Handshake);
                 }
-                (result, Some(refusal))
+                (result, Some(rejection))
             }
         };
         gateway.telemetry.metrics.handshake(result);
-        let rejection = refusal.clone().map(Rejection::Refused);
         seen.finish(&Ending {
             rejection: rejection.as_ref(),
             facts: &[],
         });
-        refusal.map_or(Ok(()), Err)
+        rejection.map_or(Ok(()), Err)
     }
 
     /// Who it is, or what is told to it and counted.
-    fn check(
-        &self,
-        transport: &TransportHandle,
-        auth: Option<&Value>,
-    ) -> Result<Identity, (HandshakeResult, Refusal)> {
+    fn check(&self, transport: &TransportHandle, auth: Option<&Value>) -> Result<Identity, Turned> {
         let gateway = &self.gateway;
         let auth: Auth = auth
             .and_then(Value::as_str)
@@ -147,11 +137,11 @@ impl Entrance {
             match fault {
                 TokenFault::Missing => (
                     HandshakeResult::NoToken,
-                    Refusal::new(Code::AuthError, Text::NoToken),
+                    Refusal::new(Code::AuthError, Text::NoToken).into(),
                 ),
                 TokenFault::Bad | TokenFault::Expired => (
                     HandshakeResult::BadToken,
-                    Refusal::new(Code::AuthError, Text::BadToken),
+                    Refusal::new(Code::AuthError, Text::BadToken).into(),
                 ),
             }
         })?;
@@ -212,8 +202,8 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
     ) -> Admission<'a> {
         let admitted = self.admit(&socket, auth.as_ref());
         let language = self.gateway.settings.server.language;
-        Box::pin(std::future::ready(admitted.map_err(|refusal| {
-            Box::new(refusal.text.render(language)) as Box<dyn Display + Send>
+        Box::pin(std::future::ready(admitted.map_err(|rejection| {
+            Box::new(rejection.told().1.render(language)) as Box<dyn Display + Send>
         })))
     }
 }
@@ -237,7 +227,7 @@ impl MessageHandler<LocalAdapter, Ours> for Events {
 
 impl Gateway {
     /// The connection is over, and everything it sent has been handled.
-    pub(super) fn farewell(&self, peer: &Arc<Peer>, reason: DisconnectReason) {
+    pub(super) async fn farewell(&self, peer: &Arc<Peer>, reason: DisconnectReason) {
         let began = Instant::now();
         let cause = peer.cause(reason);
         let lasted = peer.since.elapsed();
@@ -250,15 +240,22 @@ impl Gateway {
         );
         self.outbox.remove(peer.id);
         self.expiry.forget(peer);
-        let departed = self.table.departed(peer.id, clock::moment(began));
-        for effect in departed.effects {
-            self.apply(peer, None, effect);
-        }
+        let turn = async {
+            let departed = self.table.departed(peer.id, clock::moment(began));
+            for effect in departed.effects {
+                self.apply(peer, None, effect);
+            }
+            departed.facts
+        };
+        let (facts, rejection) = match seen.contain(turn).await {
+            Ok(facts) => (facts, None),
+            Err(panic) => (Vec::new(), Some(panic.into())),
+        };
         self.telemetry
             .closed(peer.id, peer.subject(), cause, lasted);
         seen.finish(&Ending {
-            rejection: None,
-            facts: &departed.facts,
+            rejection: rejection.as_ref(),
+            facts: &facts,
         });
         if cause == DisconnectCause::TokenExpired {
             peer.transport.close();
@@ -266,9 +263,21 @@ impl Gateway {
     }
 }
 
-fn limited() -> (HandshakeResult, Refusal) {
+/// Turned away: how it is counted, and why.
+type Turned = (HandshakeResult, Rejection);
+
+fn limited() -> Turned {
     (
         HandshakeResult::Limited,
-        Refusal::new(Code::RateLimit, Text::TooManyAttempts),
+        Refusal::new(Code::RateLimit, Text::TooManyAttempts).into(),
     )
+}
+
+fn broken(detail: &str) -> Turned {
+    let failure = Failure {
+        component: Component::Handler,
+        kind: FailureKind::Dependency,
+        detail: detail.into(),
+    };
+    (HandshakeResult::Error, failure.into())
 }

@@ -14,7 +14,7 @@ use crate::event::{
     Code, Device, EventName, Fact, Failure, Outcome, Rejection, SpanId, TraceContext, TraceId,
 };
 use prometheus::IntGauge;
-use std::time::Instant;
+use std::{pin::pin, sync::OnceLock, time::Instant};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
@@ -57,7 +57,7 @@ pub struct Observation<'t> {
     started: Instant,
     span: Span,
     in_flight: Option<InFlight>,
-    delivered: Option<Instant>,
+    delivered: OnceLock<Instant>,
 }
 
 #[derive(Debug)]
@@ -116,34 +116,35 @@ impl Telemetry {
             started,
             span,
             in_flight,
-            delivered: None,
+            delivered: OnceLock::new(),
         }
     }
 }
 
 impl Observation<'_> {
     /// Runs one step inside a span of its name.
-    pub fn stage<T>(&mut self, stage: Stage, step: impl FnOnce() -> T) -> T {
+    pub fn stage<T>(&self, stage: Stage, step: impl FnOnce() -> T) -> T {
         let (began, span) = self.begin_stage(stage);
         let output = step();
         self.end_stage(stage, began, span);
         output
     }
 
-    /// The same for a step that may wait; a panic in it becomes a failure.
+    /// The same for a step that may wait.
+    pub async fn stage_async<T>(&self, stage: Stage, step: impl Future<Output = T>) -> T {
+        let (began, span) = self.begin_stage(stage);
+        let output = step.await;
+        self.end_stage(stage, began, span);
+        output
+    }
+
+    /// Runs a whole turn behind the panic barrier.
     ///
     /// # Errors
     ///
     /// The panic.
-    pub async fn contain<T>(
-        &mut self,
-        stage: Stage,
-        step: impl Future<Output = T>,
-    ) -> Result<T, Failure> {
-        let (began, span) = self.begin_stage(stage);
-        let output = Barrier(Box::pin(step)).await;
-        self.end_stage(stage, began, span);
-        output
+    pub async fn contain<T>(&self, turn: impl Future<Output = T>) -> Result<T, Failure> {
+        Barrier(pin!(turn)).await
     }
 
     fn begin_stage(&self, stage: Stage) -> (Instant, Span) {
@@ -179,14 +180,14 @@ impl Observation<'_> {
         }
     }
 
-    fn end_stage(&mut self, stage: Stage, began: Instant, span: Span) {
+    fn end_stage(&self, stage: Stage, began: Instant, span: Span) {
         drop(span);
         if self.event != EventName::ScanOrder {
             return;
         }
         let now = Instant::now();
         if stage == Stage::Deliver {
-            self.delivered = Some(now);
+            let _ = self.delivered.set(now);
         }
         self.stage_time(stage, now - began);
     }
@@ -314,10 +315,10 @@ impl Observation<'_> {
             counter.inc();
         }
         self.stage_time(Stage::Queue, self.started - self.arrived);
-        if let (FlowOutcome::Sent, Some(delivered)) = (flow_outcome, self.delivered) {
+        if let (FlowOutcome::Sent, Some(delivered)) = (flow_outcome, self.delivered.get()) {
             metrics
                 .scan_to_navigate
-                .observe(delivered - self.arrived, self.exemplar());
+                .observe(*delivered - self.arrived, self.exemplar());
         }
         tracing::info!(
             target: "signalbox::flow",

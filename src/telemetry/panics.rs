@@ -54,14 +54,14 @@ fn place(info: &PanicHookInfo<'_>) -> String {
 }
 
 /// A future whose panic becomes a [`Failure`].
-pub(super) struct Barrier<F>(pub(super) Pin<Box<F>>);
+pub(super) struct Barrier<'a, F>(pub(super) Pin<&'a mut F>);
 
-impl<F: Future> Future for Barrier<F> {
+impl<F: Future> Future for Barrier<'_, F> {
     type Output = Result<F::Output, Failure>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let outer = INSIDE.replace(true);
-        // What a panicking handler leaves behind is its own future, which is dropped, and state that
+        // What a panicking turn leaves behind is its own future, which is dropped, and state that
         // is changed in whole steps under locks that do not poison.
         let polled = catch_unwind(AssertUnwindSafe(|| self.0.as_mut().poll(cx)));
         INSIDE.set(outer);
