@@ -1,15 +1,18 @@
 //! The only place where parts are wired together. Tests start the same program.
 
 use crate::{
-    accounts::{AccountServices, TokenRenew},
+    accounts::{Accounts, TokenRenew},
+    clock,
+    event::RoomChange,
     gateway::{Family, Front, Gateway, Listener, Table},
-    guard::{Keyed, Verifier},
+    guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
-    live::{Rooms, Sessions},
+    live::{RoomLimits, Rooms, Sessions},
     rtc::{Answer, CreateRoom, Envelope, IceCandidate, Join, JoinRoom, Leave, Offer, RtcServices},
     scan::{Heartbeat, JoinSession, LeaveSession, RegisterClient, ScanOrder, ScanServices},
     settings::Settings,
+    store::{Recorder, RoomKeeper, Store},
     telemetry::Telemetry,
 };
 use std::{
@@ -17,7 +20,10 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
-use tokio::{sync::watch, task::JoinSet};
+use tokio::{
+    sync::{oneshot, watch},
+    task::JoinSet,
+};
 
 /// A server that is bound and waits to run.
 #[derive(Debug)]
@@ -29,18 +35,23 @@ pub struct App {
     http: Arc<Http>,
     sessions: Arc<Sessions>,
     rtc: RtcServices,
+    accounts: Arc<Accounts>,
+    keys: Option<Arc<KeySet>>,
+    store: Arc<Store>,
+    recorder: Recorder,
     public: Listener,
     admin: Option<Listener>,
     address: SocketAddr,
 }
 
 impl App {
-    /// Wires everything and binds the ports; port 0 takes a free one. Needs a running tokio runtime.
+    /// Wires everything, opens the store and binds the ports; port 0 takes a free one.
     ///
     /// # Errors
     ///
-    /// One line that names the setting, when an address cannot be bound.
-    pub fn build(settings: &Settings, telemetry: Arc<Telemetry>) -> Result<Self, String> {
+    /// One line that names the setting, when an address cannot be bound, the store cannot be used or the
+    /// keys cannot be read.
+    pub async fn build(settings: &Settings, telemetry: Arc<Telemetry>) -> Result<Self, String> {
         let server = &settings.server;
         let bind = |name: &str, address: SocketAddr| {
             Listener::bind(address, telemetry.clone())
@@ -54,7 +65,20 @@ impl App {
             Some(address) => Some(bind("ADMIN_ADDR", address)?.1),
             None => None,
         };
-        let verifier = Arc::new(Verifier::new(&settings.auth));
+        let keys = match &settings.auth.jwks {
+            Some(source) => Some(Arc::new(KeySet::new(source.clone())?)),
+            None => None,
+        };
+        if let Some(keys) = &keys {
+            keys.refresh().await;
+        }
+        let revoked = Arc::new(Revoked::default());
+        let verifier = Verifier::new(&settings.auth, keys.clone(), revoked.clone());
+        let verifier = Arc::new(verifier);
+        let measured = telemetry.clone();
+        let seen = move |op, result, took| measured.metrics.store(op, result, took);
+        let store = Arc::new(Store::open(&settings.store, Box::new(seen)).await?);
+        let (recorder, records) = Recorder::new(store.clone());
         let limits = &settings.limits;
         let sessions = Arc::new(Sessions::new(
             limits.sessions_per_socket,
@@ -65,17 +89,21 @@ impl App {
             strict_device_role: settings.auth.strict_device_role,
             new_epoch: rand::random,
         };
+        let journal = records.clone();
+        let room_limits = RoomLimits {
+            per_peer: limits.rooms_per_socket,
+            most: limits.rooms_max,
+            capacity: limits.peers_per_room,
+        };
+        let rooms = Rooms::new(room_limits, Box::new(move |change| journal.write(change)));
         let rtc = RtcServices {
-            rooms: Arc::new(Rooms::new(
-                limits.rooms_per_socket,
-                limits.rooms_max,
-                limits.peers_per_room,
-            )),
+            rooms: Arc::new(rooms),
             creations: Arc::new(Keyed::new(limits.create_room, Duration::from_mins(1))),
+            records: records.clone(),
         };
-        let accounts = AccountServices {
-            verifier: verifier.clone(),
-        };
+        recorder.load(&Keeper(rtc.rooms.clone())).await;
+        let accounts = Accounts::new(settings, verifier.clone(), store.clone(), revoked);
+        let _ = accounts.learn_revoked(true, clock::now()).await;
         let table = Table::new([
             scan_family(&scan),
             rtc_family(&rtc),
@@ -85,7 +113,8 @@ impl App {
         let http = Http::new(
             settings,
             telemetry.clone(),
-            verifier,
+            accounts.clone(),
+            store.clone(),
             sources(&gateway, &sessions, &rtc.rooms),
         );
         let seen = sessions.clone();
@@ -97,8 +126,17 @@ impl App {
         telemetry
             .metrics
             .on_scrape(move |metrics| metrics.set_rooms(seen.len()));
+        let seen = store.clone();
+        telemetry.metrics.on_scrape(move |metrics| {
+            let (waiting, lost) = (records.waiting(), records.given_up());
+            metrics.set_store(seen.up(), seen.connections(), waiting, lost);
+        });
         Ok(Self {
             rtc,
+            accounts,
+            keys,
+            store,
+            recorder,
             settings: settings.clone(),
             telemetry,
             gateway,
@@ -130,6 +168,11 @@ impl App {
             let operations = self.http.operations();
             servers.spawn(admin.serve(operations, gone(stopped)));
         }
+        let (over, ended) = oneshot::channel();
+        let keeper = Arc::new(Keeper(self.rtc.rooms.clone()));
+        let recording = tokio::spawn(self.recorder.run(keeper, async {
+            let _ = ended.await;
+        }));
         let mut jobs = Jobs {
             settings: self.settings.clone(),
             telemetry: self.telemetry.clone(),
@@ -138,6 +181,9 @@ impl App {
             http: self.http.clone(),
             sessions: self.sessions,
             rtc: self.rtc,
+            accounts: self.accounts,
+            keys: self.keys,
+            store: self.store.clone(),
         }
         .start();
         self.http.set_ready(true);
@@ -153,6 +199,10 @@ impl App {
         drop(stopping);
         while servers.join_next().await.is_some() {}
         jobs.abort_all();
+        // Everybody has left: that is written down as well.
+        let _ = over.send(());
+        let _ = tokio::time::timeout(LAST_RECORDS, recording).await;
+        self.store.close().await;
         tracing::info!(
             target: "signalbox::drain",
             clients,
@@ -160,6 +210,22 @@ impl App {
             duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
             "Draining ended."
         );
+    }
+}
+
+/// What the store may take to write what waits, at the end.
+const LAST_RECORDS: Duration = Duration::from_secs(3);
+
+/// Keeps rooms and store in step.
+struct Keeper(Arc<Rooms>);
+
+impl RoomKeeper for Keeper {
+    fn restore(&self, rooms: Vec<RoomChange>) {
+        self.0.restore(rooms, clock::now());
+    }
+
+    fn replay(&self) -> Vec<RoomChange> {
+        self.0.replay()
     }
 }
 
@@ -188,7 +254,7 @@ fn rtc_family(rtc: &RtcServices) -> Family {
         .on_departure(move |peer, now| departing.departed(peer, now))
 }
 
-fn accounts_family(accounts: &AccountServices) -> Family {
+fn accounts_family(accounts: &Arc<Accounts>) -> Family {
     Family::new().event::<TokenRenew, _>(accounts)
 }
 

@@ -1,13 +1,16 @@
 //! What happens by the clock: tokens end, idle sessions go, statistics are logged, limiters forget.
 
 use crate::{
+    accounts::Accounts,
     clock,
     event::Room,
     gateway::{Front, Gateway},
+    guard::KeySet,
     http::Http,
     live::Sessions,
     rtc::RtcServices,
     settings::Settings,
+    store::Store,
     telemetry::{Telemetry, statistics},
 };
 use std::{sync::Arc, time::Duration};
@@ -22,10 +25,15 @@ pub(crate) struct Jobs {
     pub(crate) http: Arc<Http>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) rtc: RtcServices,
+    pub(crate) accounts: Arc<Accounts>,
+    pub(crate) keys: Option<Arc<KeySet>>,
+    pub(crate) store: Arc<Store>,
 }
 
 /// A room stays this long after its last peer left, in case somebody returns (contract, section 5).
 const EMPTY_ROOM: Duration = Duration::from_secs(30);
+/// How often nodes look which logins were ended on others; contract and threat model allow 5 s.
+const ENDED_LOGINS: Duration = Duration::from_secs(2);
 /// How often limiters forget.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -55,21 +63,56 @@ impl Jobs {
             let counts = [totals.total, totals.active, totals.paired];
             statistics(&telemetry.metrics, gateway.connected(), counts);
         }));
-        let (gateway, rtc) = (self.gateway.clone(), self.rtc.clone());
+        let rooms = self.rtc.rooms;
         jobs.spawn(every(Duration::from_secs(1), move || {
-            for id in rtc.rooms.close_empty(EMPTY_ROOM, clock::now()) {
-                gateway.close_room(&Room::Signaling(id));
-            }
+            rooms.close_empty(EMPTY_ROOM, clock::now());
         }));
+        jobs.spawn(end_logins(
+            self.store,
+            self.accounts.clone(),
+            self.gateway.clone(),
+        ));
+        if let Some(keys) = self.keys {
+            let period = self.settings.auth.jwks_refresh;
+            jobs.spawn(async move {
+                loop {
+                    tokio::time::sleep(period).await;
+                    keys.refresh().await;
+                }
+            });
+        }
         let creations = self.rtc.creations;
         let (gateway, front, http) = (self.gateway, self.front, self.http);
+        let accounts = self.accounts;
         jobs.spawn(every(TIDY, move || {
+            accounts.tidy(clock::now());
             gateway.tidy();
             creations.tidy();
             front.tidy();
             http.tidy();
         }));
         jobs
+    }
+}
+
+/// Closes the sockets of logins that were ended, here at once, on other nodes within a few seconds. After
+/// a time without the store it looks back as far as at the start: others may have reached it.
+async fn end_logins(store: Arc<Store>, accounts: Arc<Accounts>, gateway: Arc<Gateway>) {
+    let mut missed = false;
+    loop {
+        tokio::select! {
+            () = store.login_ended() => {}
+            () = tokio::time::sleep(ENDED_LOGINS) => {}
+        }
+        match accounts.learn_revoked(missed, clock::now()).await {
+            Some(news) => {
+                missed = false;
+                if !news.is_empty() {
+                    gateway.end_revoked();
+                }
+            }
+            None => missed = true,
+        }
     }
 }
 

@@ -24,4 +24,5 @@ pub mod live;
 pub mod rtc;
 pub mod scan;
 pub mod settings;
+pub mod store;
 pub mod telemetry;

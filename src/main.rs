@@ -4,11 +4,11 @@ use clap::{Parser, Subcommand, ValueEnum};
 use signalbox::{
     app::App,
     clock,
-    guard::Verifier,
+    guard::{Claims, Verifier},
     settings::{Env, Settings, parse_duration},
     telemetry::Telemetry,
 };
-use std::{io::Write, path::Path, process::ExitCode, time::Duration};
+use std::{io::Write, path::Path, process::ExitCode, sync::Arc, time::Duration};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A real-time Socket.IO server that can be seen into. Settings come from the environment and `.env`;
@@ -90,8 +90,15 @@ fn settings() -> Result<Settings, String> {
 
 fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<String, String> {
     let now = clock::unix_seconds();
-    Verifier::new(&settings.auth)
-        .sign(sub, role, now, now.saturating_add(ttl.as_secs()))
+    let claims = Claims {
+        sub,
+        role: Some(role),
+        iat: now,
+        exp: now.saturating_add(ttl.as_secs()),
+        ..Claims::default()
+    };
+    Verifier::new(&settings.auth, None, Arc::default())
+        .sign(&claims)
         .map_err(|e| e.to_string())
 }
 
@@ -112,7 +119,7 @@ fn serve(settings: &Settings) -> Result<(), String> {
         .build()
         .map_err(|e| format!("the runtime did not start: {e}"))?;
     let served = runtime.block_on(async {
-        let app = App::build(settings, telemetry)?;
+        let app = App::build(settings, telemetry).await?;
         let stop = stop_signal().map_err(|e| format!("signals: {e}"))?;
         announce(settings, &app)?;
         app.run_until_stopped(stop).await;

@@ -1,5 +1,6 @@
 //! Decisions about tokens.
 
+use super::Accounts;
 use crate::{
     event::{
         ClientEvent, Code, Context, Decision, Effect, EventName, Fact, Namespace, Refusal,
@@ -9,13 +10,6 @@ use crate::{
 };
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-
-/// What the accounts family needs to decide.
-#[derive(Debug, Clone)]
-pub struct AccountServices {
-    /// Checks tokens.
-    pub verifier: Arc<Verifier>,
-}
 
 /// `token:renew { token }`.
 #[derive(Deserialize)]
@@ -31,13 +25,13 @@ struct Renewed {
     expires_in: Option<u64>,
 }
 
-impl ClientEvent<AccountServices> for TokenRenew {
+impl ClientEvent<Arc<Accounts>> for TokenRenew {
     const NAME: EventName = EventName::TokenRenew;
     const NAMESPACES: &'static [Namespace] = &Namespace::ALL;
     const MAX_BYTES: usize = Verifier::MAX_TOKEN_BYTES + 256;
     const REPLY: Reply = Reply::Ack;
 
-    async fn handle(self, cx: &Context, accounts: &AccountServices) -> Result<Decision, Rejection> {
+    async fn handle(self, cx: &Context, accounts: &Arc<Accounts>) -> Result<Decision, Rejection> {
         let now = cx.now.unix_ms / 1000;
         let identity = accounts
             .verifier

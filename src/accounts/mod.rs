@@ -1,5 +1,8 @@
-//! Who a connection belongs to, while it lasts: renewing its token (contract, section 2).
+//! Accounts, logins and tokens. A family: payloads and decisions, and what the HTTP side asks for.
 
+mod credentials;
 mod handle;
+mod service;
 
-pub use handle::{AccountServices, TokenRenew};
+pub use handle::TokenRenew;
+pub use service::{AccountError, Accounts, LoggedIn};

@@ -59,6 +59,8 @@ pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
     const MAX_BYTES: usize;
     /// How it is answered.
     const REPLY: Reply;
+    /// Whether a client without a token may say it (`SIGNALING_AUTH=optional`).
+    const GUESTS: bool = false;
 
     /// The trace that the client says this belongs to.
     fn traceparent(&self) -> Option<&str> {

@@ -1,6 +1,6 @@
 //! What a family decides: a reply, effects (what to send, whom to move), facts (what happened).
 
-use super::{Device, Identity, PeerId, PushName, RoomId, SessionId};
+use super::{Device, Identity, PeerId, PushName, SessionId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -45,8 +45,6 @@ impl Payload {
 pub enum Room {
     /// The members of a scan session.
     Session(SessionId),
-    /// The peers of a signaling room.
-    Signaling(RoomId),
 }
 
 /// The three signals that peers exchange.
@@ -67,6 +65,8 @@ pub enum Target {
     Caller,
     /// This one.
     Peer(PeerId),
+    /// These.
+    Peers(Box<[PeerId]>),
     /// Everybody in the room.
     Room(Room),
     /// Everybody in the room but the peer that asked.

@@ -8,6 +8,8 @@ mod decision;
 mod name;
 mod peer;
 mod refusal;
+mod room;
+mod store;
 mod text;
 mod trace;
 mod wire;
@@ -16,8 +18,12 @@ pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply};
 pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, SignalKind, Target};
 pub use name::{EventName, PushName};
 pub(crate) use peer::is_label;
-pub use peer::{Device, DisconnectCause, Identity, Namespace, PeerId, RoomId, SessionId, SocketId};
+pub use peer::{
+    Device, DisconnectCause, Identity, Namespace, PeerId, RoomId, SessionId, SocketId, UserId,
+};
 pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
+pub use room::RoomChange;
+pub use store::{StoreOp, StoreResult};
 pub use text::Text;
 pub use trace::{SpanId, TraceContext, TraceId, Traceparent};
 pub use wire::{ErrorEvent, WireError};

@@ -93,11 +93,44 @@ impl Device {
     }
 }
 
+/// A user, written as the token wrote it: clients compare it with the id that they know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UserId {
+    text: Arc<str>,
+    integer: bool,
+}
+
+impl UserId {
+    /// A text, or an integer if `integer`.
+    pub fn new(text: &str, integer: bool) -> Self {
+        Self {
+            text: text.into(),
+            integer,
+        }
+    }
+
+    /// As text.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+}
+
+impl Serialize for UserId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.text.parse::<i64>() {
+            Ok(number) if self.integer => serializer.serialize_i64(number),
+            _ => serializer.serialize_str(&self.text),
+        }
+    }
+}
+
 /// Who a token says the client is. The only source of identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// `userId`, else `sub`.
     pub user: Box<str>,
+    /// The token has it as an integer.
+    pub integer_user: bool,
     /// Its name, if the token has one.
     pub username: Option<Box<str>>,
     /// The device role that the token carries, if any.
@@ -106,6 +139,22 @@ pub struct Identity {
     pub expires_at: Option<u64>,
     /// Opens the admin endpoints.
     pub admin: bool,
+    /// The address of a guest, who came without a token.
+    pub guest: Option<Box<str>>,
+    /// The login that the token descends from, where this server issued it.
+    pub login: Option<Box<str>>,
+}
+
+impl Identity {
+    /// What limits per user count by: the user or, as guests are made up at will, their address.
+    pub fn account(&self) -> Box<str> {
+        self.guest.as_ref().unwrap_or(&self.user).clone()
+    }
+
+    /// The user, as others see it.
+    pub fn user_id(&self) -> UserId {
+        UserId::new(&self.user, self.integer_user)
+    }
 }
 
 /// A scan session's name: 1 to 100 characters, no control characters (contract, section 4).
@@ -199,6 +248,8 @@ pub enum DisconnectCause {
     Flood,
     /// The server closed it: the token ended.
     TokenExpired,
+    /// The server closed it: its login was ended.
+    TokenRevoked,
     /// The server closed it: it is stopping.
     Draining,
     /// The server closed it for another reason.
@@ -207,7 +258,7 @@ pub enum DisconnectCause {
 
 impl DisconnectCause {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::TransportClose,
         Self::TransportError,
         Self::PingTimeout,
@@ -217,6 +268,7 @@ impl DisconnectCause {
         Self::SendQueueFull,
         Self::Flood,
         Self::TokenExpired,
+        Self::TokenRevoked,
         Self::Draining,
         Self::ServerClosed,
     ];
@@ -233,6 +285,7 @@ impl DisconnectCause {
             Self::SendQueueFull => "send_queue_full",
             Self::Flood => "flood",
             Self::TokenExpired => "token_expired",
+            Self::TokenRevoked => "token_revoked",
             Self::Draining => "draining",
             Self::ServerClosed => "server_closed",
         }

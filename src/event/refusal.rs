@@ -109,16 +109,19 @@ pub enum Component {
     Telemetry,
     /// A background job.
     Job,
+    /// The database.
+    Store,
 }
 
 impl Component {
     /// All of them.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Handler,
         Self::Outbox,
         Self::Http,
         Self::Telemetry,
         Self::Job,
+        Self::Store,
     ];
 
     /// The label value.
@@ -129,6 +132,7 @@ impl Component {
             Self::Http => "http",
             Self::Telemetry => "telemetry",
             Self::Job => "job",
+            Self::Store => "store",
         }
     }
 }

@@ -34,6 +34,14 @@ pub enum Text {
     OtherUser,
     TokenExpired,
     ServerBusy,
+    StoreAway,
+    GuestsNotAllowed,
+    BadCredentials,
+    CannotRegister,
+    TooManyLogins,
+    BadRefreshToken,
+    NotYourRoom,
+    NoSuchUser,
     Internal,
     OriginNotAllowed,
     UnknownPath,
@@ -43,6 +51,7 @@ pub enum Text {
 
 impl Text {
     /// The message in `language`.
+    #[expect(clippy::too_many_lines, reason = "the texts are one list")]
     pub fn render(&self, language: Language) -> Cow<'static, str> {
         let (en, ko): (&'static str, &'static str) = match self {
             Self::NoToken => (
@@ -124,6 +133,32 @@ impl Text {
                 "the server is at its limit, try again later",
                 "서버가 혼잡합니다. 잠시 후 다시 시도하세요.",
             ),
+            Self::StoreAway => (
+                "the database is away, try again later",
+                "데이터베이스에 연결할 수 없습니다. 잠시 후 다시 시도하세요.",
+            ),
+            Self::GuestsNotAllowed => ("this needs a token", "토큰이 필요한 요청입니다"),
+            Self::BadCredentials => (
+                "e-mail or password is wrong",
+                "이메일 또는 비밀번호가 올바르지 않습니다",
+            ),
+            Self::CannotRegister => (
+                "an account with these details cannot be created",
+                "이 정보로는 가입할 수 없습니다",
+            ),
+            Self::TooManyLogins => (
+                "too many attempts to log in, try again later",
+                "로그인 시도가 너무 많습니다. 잠시 후 다시 시도하세요.",
+            ),
+            Self::BadRefreshToken => (
+                "the refresh token is not valid",
+                "유효하지 않은 리프레시 토큰입니다",
+            ),
+            Self::NotYourRoom => (
+                "only its owner and participants may see this",
+                "방의 소유자와 참여자만 볼 수 있습니다",
+            ),
+            Self::NoSuchUser => ("no such user", "존재하지 않는 사용자입니다"),
             Self::Internal => ("internal error", "내부 오류가 발생했습니다"),
             Self::OriginNotAllowed => ("this origin is not allowed", "허용되지 않은 출처입니다"),
             Self::UnknownPath => ("no such path", "존재하지 않는 경로입니다"),

@@ -222,6 +222,9 @@ impl Gateway {
         }
         let unknown = || Refusal::new(Code::UnknownEvent, Text::UnknownEvent);
         let row = row.ok_or_else(unknown)?;
+        if !row.guests && peer.identity().guest.is_some() {
+            return Err(Refusal::new(Code::Forbidden, Text::GuestsNotAllowed));
+        }
         let parsed = parsed.ok_or_else(unknown)??;
         Ok((row, parsed))
     }
@@ -264,6 +267,11 @@ impl Gateway {
                 }
                 Target::Peer(other) => {
                     if let Some(link) = self.outbox.get(other) {
+                        self.outbox.send(&link, event, &payload);
+                    }
+                }
+                Target::Peers(others) => {
+                    for link in others.iter().filter_map(|other| self.outbox.get(*other)) {
                         self.outbox.send(&link, event, &payload);
                     }
                 }

@@ -1,7 +1,10 @@
 //! Tokens that end while their bearer is connected: a warning 60 s before, then the end of the connection,
 //! unless the token was renewed (contract, section 2). One ordered list, no timer per socket.
 
-use super::{outbox::Outbox, peer::Peer};
+use super::{
+    outbox::Outbox,
+    peer::{Link, Peer},
+};
 use crate::{
     event::{Code, DisconnectCause, Payload, PeerId, PushName, Text, WireError},
     settings::Language,
@@ -17,6 +20,15 @@ const NOTICE: u64 = 60;
 #[serde(rename_all = "camelCase")]
 struct Expiring {
     expires_in: u64,
+}
+
+/// Tells a client why, and to go. It does not come back by itself: it needs another token.
+pub(super) fn dismiss(link: &Link, outbox: &Outbox, error: &WireError, cause: DisconnectCause) {
+    outbox.send(link, PushName::Error, &Payload::of(&error.event()));
+    link.peer.blame(cause);
+    if link.socket.clone().disconnect().is_err() {
+        link.peer.close(cause);
+    }
 }
 
 /// Who is looked at when. Everybody connected whose token ends is in it once.
@@ -66,12 +78,7 @@ impl Expiry {
             if left == 0 {
                 self.forget(peer);
                 let error = WireError::new(Code::TokenExpired, &Text::TokenExpired, language);
-                outbox.send(&link, PushName::Error, &Payload::of(&error.event()));
-                peer.blame(DisconnectCause::TokenExpired);
-                // Told to go, the client does not come back by itself: it needs another token.
-                if link.socket.clone().disconnect().is_err() {
-                    peer.close(DisconnectCause::TokenExpired);
-                }
+                dismiss(&link, outbox, &error, DisconnectCause::TokenExpired);
             } else if left > NOTICE {
                 // It was renewed.
                 self.watch(peer);

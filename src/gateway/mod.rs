@@ -17,7 +17,7 @@ pub use listener::{Caller, Listener};
 pub use table::{Family, Table};
 
 use crate::{
-    event::{DisconnectCause, Namespace, Payload, PushName, Room},
+    event::{Code, DisconnectCause, Namespace, Payload, PushName, Room, Text, WireError},
     guard::{CountLimit, Keyed, Verifier},
     settings::Settings,
     telemetry::{ConnectionGauge, Telemetry},
@@ -128,6 +128,21 @@ impl Gateway {
     pub fn expire_tokens(&self, unix_seconds: u64) {
         self.expiry
             .run(unix_seconds, &self.outbox, self.settings.server.language);
+    }
+
+    /// Closes the connections whose login was ended. Call it when some were.
+    pub fn end_revoked(&self) {
+        for link in self.outbox.all() {
+            self.end_if_revoked(&link);
+        }
+    }
+
+    fn end_if_revoked(&self, link: &peer::Link) {
+        if self.verifier.revoked(&link.peer.identity()) {
+            let language = self.settings.server.language;
+            let error = WireError::new(Code::AuthError, &Text::BadToken, language);
+            expiry::dismiss(link, &self.outbox, &error, DisconnectCause::TokenRevoked);
+        }
     }
 
     /// Sends everybody elsewhere, spread over `period`: phones first, so that what they have scanned

@@ -23,7 +23,7 @@ use socketioxide::{
     socket::{DisconnectReason, Socket},
 };
 use socketioxide_core::Value;
-use std::{fmt::Display, pin::Pin, sync::Arc, time::Instant};
+use std::{fmt::Display, net::IpAddr, pin::Pin, sync::Arc, time::Instant};
 
 type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
 
@@ -44,6 +44,22 @@ struct Auth {
     token: Option<String>,
     #[serde(default, rename = "accessToken")]
     access_token: Option<String>,
+}
+
+impl Auth {
+    /// What cannot be read is as if it were not there.
+    fn read(given: Option<&Value>) -> Self {
+        let json = given.and_then(Value::as_str);
+        json.and_then(|json| serde_json::from_str(json).ok())
+            .unwrap_or_default()
+    }
+
+    fn token<'a>(&'a self, transport: &'a TransportHandle) -> Option<&'a str> {
+        let given = self.token.as_deref().or(self.access_token.as_deref());
+        given
+            .or(transport.bearer())
+            .filter(|token| !token.is_empty())
+    }
 }
 
 impl Entrance {
@@ -69,13 +85,13 @@ impl Entrance {
             .then_some((seen.trace.trace, seen.trace.process));
         let admitted = transport
             .ok_or_else(|| broken("no transport handle"))
-            .and_then(|transport| self.check(transport, auth).map(|who| (transport, who)))
-            .and_then(|(transport, identity)| {
+            .and_then(|transport| {
                 let id = SocketId::parse(socket.id.as_str())
                     .ok_or_else(|| broken("a socket id of an unknown form"))?;
+                let identity = self.check(transport, id, auth)?;
                 let user = gateway
                     .user_sockets
-                    .take(identity.user.clone())
+                    .take(identity.account())
                     .ok_or_else(limited)?;
                 transport.authenticated();
                 Ok(Peer::new(
@@ -116,17 +132,35 @@ impl Entrance {
         rejection.map_or(Ok(()), Err)
     }
 
+    /// Reads the public keys again if the token names one that is not known: an issuer has changed keys.
+    async fn learn(&self, socket: &Arc<Socket>, auth: Option<&Value>) {
+        if self.gateway.settings.auth.jwks.is_none() {
+            return;
+        }
+        let Some(transport) = socket.req_parts().extensions.get::<Arc<TransportHandle>>() else {
+            return;
+        };
+        let auth = Auth::read(auth);
+        let keys = auth
+            .token(transport)
+            .and_then(|token| self.gateway.verifier.unknown_key(token));
+        if let Some(keys) = keys {
+            keys.refresh().await;
+        }
+    }
+
     /// Who it is, or what is told to it and counted.
-    fn check(&self, transport: &TransportHandle, auth: Option<&Value>) -> Result<Identity, Turned> {
+    fn check(
+        &self,
+        transport: &TransportHandle,
+        id: SocketId,
+        auth: Option<&Value>,
+    ) -> Result<Identity, Turned> {
         let gateway = &self.gateway;
-        let auth: Auth = auth
-            .and_then(Value::as_str)
-            .and_then(|json| serde_json::from_str(json).ok())
-            .unwrap_or_default();
-        let given = auth.token.or(auth.access_token);
-        let token = given.as_deref().or(transport.bearer());
-        let verified = match token {
-            None | Some("") => Err(TokenFault::Missing),
+        let auth = Auth::read(auth);
+        let verified = match auth.token(transport) {
+            None if gateway.settings.rtc.guests => Ok(guest(id, transport.address())),
+            None => Err(TokenFault::Missing),
             Some(token) => gateway.verifier.verify(token),
         };
         let mut identity = verified.map_err(|fault| {
@@ -145,7 +179,7 @@ impl Entrance {
                 ),
             }
         })?;
-        if !gateway.user_handshakes.check(&identity.user).pass {
+        if !gateway.user_handshakes.check(&identity.account()).pass {
             return Err(limited());
         }
         // Let in within the leeway, it may stay for the leeway.
@@ -189,6 +223,10 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
         }));
         gateway.expiry.watch(&peer);
         gateway.telemetry.opened(peer.id, peer.subject());
+        // Its login may have been ended between the check and now.
+        if let Some(link) = gateway.outbox.get(peer.id) {
+            gateway.end_if_revoked(&link);
+        }
         if let Some(first) = peer.inbox.open() {
             gateway.work(peer, Some(socket), first);
         }
@@ -200,11 +238,13 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
         socket: Arc<Socket>,
         auth: &'a Option<Value>,
     ) -> Admission<'a> {
-        let admitted = self.admit(&socket, auth.as_ref());
         let language = self.gateway.settings.server.language;
-        Box::pin(std::future::ready(admitted.map_err(|rejection| {
-            Box::new(rejection.told().1.render(language)) as Box<dyn Display + Send>
-        })))
+        Box::pin(async move {
+            self.learn(&socket, auth.as_ref()).await;
+            self.admit(&socket, auth.as_ref()).map_err(|rejection| {
+                Box::new(rejection.told().1.render(language)) as Box<dyn Display + Send>
+            })
+        })
     }
 }
 
@@ -257,9 +297,26 @@ impl Gateway {
             rejection: rejection.as_ref(),
             facts: &facts,
         });
-        if cause == DisconnectCause::TokenExpired {
+        if matches!(
+            cause,
+            DisconnectCause::TokenExpired | DisconnectCause::TokenRevoked
+        ) {
             peer.transport.close();
         }
+    }
+}
+
+/// Somebody without a token. The name is made up, the address is what limits count by.
+fn guest(id: SocketId, address: IpAddr) -> Identity {
+    Identity {
+        user: format!("guest-{}", id.as_str()).into(),
+        integer_user: false,
+        username: None,
+        device: None,
+        expires_at: None,
+        admin: false,
+        guest: Some(address.to_string().into()),
+        login: None,
     }
 }
 

@@ -50,8 +50,13 @@ impl Outbox {
         self.peers.iter().map(|l| super::gauge(&l.peer)).collect()
     }
 
+    /// Everybody.
+    pub(super) fn all(&self) -> Vec<Arc<Link>> {
+        self.peers.iter().map(|l| l.clone()).collect()
+    }
+
     pub(super) fn phones_first(&self) -> Vec<Arc<Link>> {
-        let mut links: Vec<Arc<Link>> = self.peers.iter().map(|l| l.clone()).collect();
+        let mut links = self.all();
         links.sort_by_key(|l| l.peer.device() != Some(Device::Mobile));
         links
     }

@@ -23,6 +23,7 @@ pub(super) struct Row {
     pub(super) quota: QuotaClass,
     pub(super) max_bytes: usize,
     pub(super) reply: Reply,
+    pub(super) guests: bool,
     pub(super) parse: Parse,
 }
 
@@ -58,6 +59,7 @@ impl Family {
             quota: E::QUOTA,
             max_bytes: E::MAX_BYTES,
             reply: E::REPLY,
+            guests: E::GUESTS,
             parse: Box::new(parse),
         };
         self.rows.push((E::NAMESPACES, Arc::new(row)));

@@ -1,15 +1,17 @@
 //! Tokens: the key ring, what is checked, and who comes out of it (contract, section 2).
 
+use super::{KeySet, Revoked};
 use crate::{
     event::{Device, Identity, is_label},
     settings::Auth,
 };
 use http::HeaderMap;
 use jsonwebtoken::{
-    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, encode, errors::ErrorKind,
+    Algorithm, DecodingKey, EncodingKey, Header, Validation, decode, decode_header, encode,
+    errors::ErrorKind,
 };
-use serde::{Deserialize, Deserializer, Serialize};
-use std::fmt;
+use serde::{Deserialize, Serialize};
+use std::{fmt, sync::Arc};
 
 /// Why a token is not accepted. What exactly was wrong stays here: it would help an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,30 +24,49 @@ pub enum TokenFault {
     Expired,
 }
 
-/// What we put into a token.
-#[derive(Debug, Clone, Serialize)]
-pub struct Claims {
+/// What a token of ours says. Issuer and audience are added by [`Verifier::sign`].
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct Claims<'a> {
     /// The user.
-    pub sub: String,
-    /// The device role.
-    pub role: String,
+    pub sub: &'a str,
+    /// The user again, as the original clients read it.
+    #[serde(rename = "userId", skip_serializing_if = "Option::is_none")]
+    pub user_id: Option<i64>,
+    /// Its name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<&'a str>,
+    /// Its e-mail.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub email: Option<&'a str>,
+    /// The device or application role.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub role: Option<&'a str>,
+    /// The login that it descends from.
+    #[serde(rename = "sid", skip_serializing_if = "Option::is_none")]
+    pub login: Option<&'a str>,
     /// Issued at, seconds since 1970.
     pub iat: u64,
     /// Ends at, seconds since 1970.
     pub exp: u64,
-    /// The issuer, where one is configured.
+}
+
+#[derive(Serialize)]
+struct Signed<'a> {
+    #[serde(flatten)]
+    claims: &'a Claims<'a>,
+    #[serde(rename = "type")]
+    kind: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub iss: Option<String>,
-    /// The audience, where one is configured.
+    iss: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub aud: Option<String>,
+    aud: Option<&'a str>,
 }
 
 /// What we read out of one.
 #[derive(Deserialize)]
 struct Accepted {
-    #[serde(default, rename = "userId", deserialize_with = "user_id")]
-    user_id: Option<String>,
+    #[serde(default, rename = "userId")]
+    user_id: Option<Either>,
     #[serde(default)]
     sub: Option<String>,
     #[serde(default)]
@@ -57,21 +78,16 @@ struct Accepted {
     /// Refresh and pairing tokens say what they are; they open no socket.
     #[serde(default, rename = "type")]
     kind: Option<String>,
+    #[serde(default, rename = "sid")]
+    login: Option<String>,
 }
 
 /// `userId` is a string or an integer.
-fn user_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
-    #[derive(Deserialize)]
-    #[serde(untagged)]
-    enum Either {
-        Text(String),
-        Number(i64),
-    }
-    Ok(match Option::<Either>::deserialize(deserializer)? {
-        None => None,
-        Some(Either::Text(text)) => Some(text),
-        Some(Either::Number(number)) => Some(number.to_string()),
-    })
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Either {
+    Text(String),
+    Number(i64),
 }
 
 /// Checks and signs tokens. The algorithm is fixed here, whatever a token's header says.
@@ -81,6 +97,8 @@ pub struct Verifier {
     validation: Validation,
     issuer: Option<String>,
     audience: Option<String>,
+    others: Option<Arc<KeySet>>,
+    revoked: Arc<Revoked>,
 }
 
 impl fmt::Debug for Verifier {
@@ -98,8 +116,9 @@ impl Verifier {
     const MAX_USER_CHARS: usize = 200;
     const ALGORITHM: Algorithm = Algorithm::HS256;
 
-    /// The key ring of the settings: the first secret signs, all verify.
-    pub fn new(auth: &Auth) -> Self {
+    /// The key ring of the settings: the first secret signs, all verify; and the public keys of other
+    /// issuers, if there are any.
+    pub fn new(auth: &Auth, others: Option<Arc<KeySet>>, revoked: Arc<Revoked>) -> Self {
         let mut validation = Validation::new(Self::ALGORITHM);
         validation.leeway = auth.leeway.as_secs();
         validation.validate_nbf = true;
@@ -126,7 +145,26 @@ impl Verifier {
             validation,
             issuer: auth.issuer.clone(),
             audience: auth.audience.clone(),
+            others,
+            revoked,
         }
+    }
+
+    /// Whether the token names a key that is not known, but may be after reading the keys again. Then
+    /// that should be done before it is refused: its bearer would take that for being logged out.
+    pub fn unknown_key(&self, token: &str) -> Option<&Arc<KeySet>> {
+        let others = self.others.as_ref()?;
+        let kid = Self::foreign(token)?.1?;
+        others.get(&kid).is_none().then_some(others)
+    }
+
+    /// The algorithm and key id of a token that is not of the ring.
+    fn foreign(token: &str) -> Option<(Algorithm, Option<String>)> {
+        if token.len() > Self::MAX_TOKEN_BYTES {
+            return None;
+        }
+        let header = decode_header(token).ok()?;
+        (header.alg != Self::ALGORITHM).then_some((header.alg, header.kid))
     }
 
     /// Who the token says its bearer is.
@@ -138,10 +176,27 @@ impl Verifier {
         if token.is_empty() || token.len() > Self::MAX_TOKEN_BYTES {
             return Err(TokenFault::Bad);
         }
+        if let Some(others) = &self.others
+            && let Some((claimed, kid)) = Self::foreign(token)
+        {
+            let key = kid.and_then(|kid| others.get(&kid));
+            let (algorithm, key) = key
+                .filter(|(algorithm, _)| *algorithm == claimed)
+                .ok_or(TokenFault::Bad)?;
+            let mut validation = self.validation.clone();
+            validation.algorithms = vec![algorithm];
+            return match decode::<Accepted>(token, &key, &validation) {
+                Ok(data) => self.identity(data.claims).ok_or(TokenFault::Bad),
+                Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
+                    Err(TokenFault::Expired)
+                }
+                Err(_) => Err(TokenFault::Bad),
+            };
+        }
         let mut fault = TokenFault::Bad;
         for key in &self.keys {
             match decode::<Accepted>(token, key, &self.validation) {
-                Ok(data) => return identity(data.claims).ok_or(TokenFault::Bad),
+                Ok(data) => return self.identity(data.claims).ok_or(TokenFault::Bad),
                 Err(error) if matches!(error.kind(), ErrorKind::ExpiredSignature) => {
                     fault = TokenFault::Expired;
                 }
@@ -151,27 +206,29 @@ impl Verifier {
         Err(fault)
     }
 
-    /// Signs a token of ours for `sub` with `role` from `now` until `exp`, seconds since 1970.
+    /// Signs an access token of ours.
     ///
     /// # Errors
     ///
     /// Only if the claims cannot be serialised.
-    pub fn sign(
-        &self,
-        sub: &str,
-        role: &str,
-        now: u64,
-        exp: u64,
-    ) -> Result<String, jsonwebtoken::errors::Error> {
-        let claims = Claims {
-            sub: sub.to_owned(),
-            role: role.to_owned(),
-            iat: now,
-            exp,
-            iss: self.issuer.clone(),
-            aud: self.audience.clone(),
+    pub fn sign(&self, claims: &Claims<'_>) -> Result<String, jsonwebtoken::errors::Error> {
+        let signed = Signed {
+            claims,
+            kind: "access",
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
         };
-        encode(&Header::new(Self::ALGORITHM), &claims, &self.signing)
+        encode(&Header::new(Self::ALGORITHM), &signed, &self.signing)
+    }
+
+    /// Whether the login of this identity was ended.
+    pub fn revoked(&self, who: &Identity) -> bool {
+        let login = who.login.as_ref();
+        login.is_some_and(|login| self.revoked.contains(login))
+    }
+
+    fn identity(&self, claims: Accepted) -> Option<Identity> {
+        identity(claims).filter(|who| !self.revoked(who))
     }
 }
 
@@ -179,7 +236,11 @@ fn identity(claims: Accepted) -> Option<Identity> {
     if claims.kind.is_some_and(|kind| kind != "access") {
         return None;
     }
-    let user = claims.user_id.or(claims.sub)?;
+    let (user, integer_user) = match claims.user_id {
+        Some(Either::Number(number)) => (number.to_string(), true),
+        Some(Either::Text(text)) => (text, false),
+        None => (claims.sub?, false),
+    };
     if !is_label(&user, Verifier::MAX_USER_CHARS) {
         return None;
     }
@@ -190,6 +251,7 @@ fn identity(claims: Accepted) -> Option<Identity> {
     };
     Some(Identity {
         user: user.into(),
+        integer_user,
         username: claims
             .username
             .filter(|name| is_label(name, Verifier::MAX_USER_CHARS))
@@ -197,6 +259,8 @@ fn identity(claims: Accepted) -> Option<Identity> {
         device,
         expires_at: claims.exp,
         admin: claims.role.as_deref() == Some("admin"),
+        guest: None,
+        login: claims.login.map(Into::into),
     })
 }
 
@@ -216,7 +280,8 @@ mod tests {
 
     fn verifier(pairs: &[(&str, &str)]) -> Verifier {
         let env = Env::from_pairs(pairs.iter().copied());
-        Verifier::new(&Settings::read(&env).unwrap().auth)
+        let auth = Settings::read(&env).unwrap().auth;
+        Verifier::new(&auth, None, Arc::default())
     }
 
     fn now() -> u64 {
@@ -260,7 +325,13 @@ mod tests {
         let old = hs256(&json!({"sub": "u", "exp": now() + 60}));
         assert!(ring.verify(&old).is_ok());
 
-        let fresh = ring.sign("u", "mobile", now(), now() + 60).unwrap();
+        let claims = Claims {
+            sub: "u",
+            role: Some("mobile"),
+            exp: now() + 60,
+            ..Claims::default()
+        };
+        let fresh = ring.sign(&claims).unwrap();
         let only_new = verifier(&[("SOCKET_JWT_SECRET", "new-secret")]);
         assert_eq!(
             only_new.verify(&fresh).unwrap().device,

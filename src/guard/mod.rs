@@ -2,10 +2,16 @@
 
 mod address;
 mod identity;
+mod jwks;
 mod origin;
+mod passwords;
 mod quota;
+mod revoked;
 
 pub use address::client_address;
 pub use identity::{Claims, TokenFault, Verifier, bearer};
+pub use jwks::KeySet;
 pub use origin::Origins;
+pub use passwords::{PasswordFault, Passwords};
 pub use quota::{Budget, Ceiling, CountLimit, Keyed, Permit, Seat, SocketQuota, Verdict};
+pub use revoked::Revoked;

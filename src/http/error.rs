@@ -2,8 +2,10 @@
 
 use super::Http;
 use crate::{
-    event::{Code, Text, WireError},
+    accounts::AccountError,
+    event::{Code, Rejection, Text, WireError},
     settings::Language,
+    telemetry::LimitLayer,
 };
 use axum::{
     Json,
@@ -12,6 +14,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use std::{sync::Arc, time::Duration};
+use utoipa::{IntoResponses, ToSchema};
 
 /// An error that a client is told.
 #[derive(Debug)]
@@ -21,6 +24,7 @@ pub struct ApiError {
     language: Language,
     status: Option<StatusCode>,
     retry_after: Option<Duration>,
+    error_id: Option<String>,
 }
 
 impl ApiError {
@@ -32,6 +36,28 @@ impl ApiError {
             language: http.settings.server.language,
             status: None,
             retry_after: None,
+            error_id: None,
+        }
+    }
+
+    /// What a family said no with; a failure of ours is counted and logged.
+    pub(super) fn rejection(http: &Http, rejection: &Rejection) -> Self {
+        let (code, text) = rejection.told();
+        let mut error = Self::new(http, code, text.clone());
+        if let Rejection::Failed(failure) = rejection {
+            error.error_id = Some(http.telemetry.failed(failure));
+        }
+        error
+    }
+
+    /// The same for accounts.
+    pub(super) fn account(http: &Http, error: AccountError) -> Self {
+        match error {
+            AccountError::Rejected(rejection) => Self::rejection(http, &rejection),
+            AccountError::Limited(wait) => {
+                http.telemetry.metrics.rate_limited(LimitLayer::Login);
+                Self::new(http, Code::RateLimit, Text::TooManyLogins).retry_after(wait)
+            }
         }
     }
 
@@ -56,7 +82,7 @@ impl IntoResponse for ApiError {
             StatusCode::from_u16(self.code.http_status())
                 .unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
         });
-        let body = WireError::new(self.code, &self.text, self.language);
+        let body = WireError::new(self.code, &self.text, self.language).with_id(self.error_id);
         let mut response = (status, Json(body)).into_response();
         if let Some(wait) = self.retry_after {
             let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
@@ -75,4 +101,72 @@ pub(super) async fn unknown_path(State(http): State<Arc<Http>>) -> ApiError {
 pub(super) async fn wrong_method(State(http): State<Arc<Http>>) -> ApiError {
     ApiError::new(&http, Code::ValidationError, Text::MethodNotAllowed)
         .status(StatusCode::METHOD_NOT_ALLOWED)
+}
+
+/// Every error has this body.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "describes what WireError writes")]
+pub(super) struct ErrorBody {
+    /// Always false.
+    success: bool,
+    error: ErrorDetail,
+}
+
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what WireError writes")]
+pub(super) struct ErrorDetail {
+    /// For programs.
+    #[schema(example = "VALIDATION_ERROR")]
+    code: String,
+    /// For people, in the language of the server.
+    message: String,
+    /// Finds the log line and the trace of an INTERNAL error.
+    error_id: Option<String>,
+}
+
+macro_rules! errors {
+    ($(#[$doc:meta])* $name:ident: $($status:literal $variant:ident $text:literal,)*) => {
+        $(#[$doc])*
+        #[derive(IntoResponses)]
+        #[expect(dead_code, reason = "describes what handlers answer")]
+        pub(super) enum $name {
+            $(#[response(status = $status, description = $text)] $variant(ErrorBody),)*
+        }
+    };
+}
+
+errors! {
+    /// Of everything under `/api`.
+    LimitErrors:
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+}
+
+errors! {
+    /// Of what takes credentials.
+    AccountErrors:
+    400 Invalid "VALIDATION_ERROR: the body is not as described",
+    413 TooLarge "PAYLOAD_TOO_LARGE",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    500 Internal "INTERNAL: our fault, errorId finds the log line",
+    503 Unavailable "UNAVAILABLE: the database is away, try again later",
+}
+
+errors! {
+    /// Of what asks for an access token.
+    SignedInErrors:
+    401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    500 Internal "INTERNAL: our fault, errorId finds the log line",
+    503 Unavailable "UNAVAILABLE: the database is away, try again later",
+}
+
+errors! {
+    /// Of what takes parameters as well.
+    PageErrors:
+    400 Invalid "VALIDATION_ERROR: a parameter is not as described",
+    401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    500 Internal "INTERNAL: our fault, errorId finds the log line",
+    503 Unavailable "UNAVAILABLE: the database is away, try again later",
 }

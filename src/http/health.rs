@@ -1,21 +1,20 @@
 //! Is it there, is it ready, what is in it (contract, section 8).
 
-use super::{ApiError, Http};
-use crate::event::{Code, Text};
-use axum::{
-    Json,
-    extract::{Query, State, rejection::QueryRejection},
-    http::StatusCode,
-    response::IntoResponse,
+use super::{
+    ApiError, Http,
+    error::ErrorBody,
+    extract::Asked,
+    timestamp::{from_ms, timestamp},
 };
+use axum::{Json, extract::State, http::StatusCode};
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use std::sync::{Arc, atomic::Ordering};
-use time::{OffsetDateTime, format_description::well_known::Iso8601};
+use time::OffsetDateTime;
+use utoipa::{IntoParams, ToSchema};
 
 /// The process's memory in bytes, under the names that Node uses. There is no managed heap here:
 /// `heapTotal` is the data segment, `heapUsed` what of the process is resident and its own.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct Memory {
     rss: u64,
@@ -23,13 +22,13 @@ struct Memory {
     heap_used: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct SessionCounts {
     total: usize,
     active: usize,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     status: &'static str,
     uptime: f64,
@@ -41,6 +40,8 @@ pub(super) struct Health {
     version: &'static str,
 }
 
+/// The process, in the form of the original servers.
+#[utoipa::path(get, path = "/health", tag = "operations", responses((status = 200, body = Health)))]
 pub(super) async fn health(State(http): State<Arc<Http>>) -> Json<Health> {
     let sessions = (http.sources.sessions)();
     Json(Health {
@@ -58,13 +59,17 @@ pub(super) async fn health(State(http): State<Arc<Http>>) -> Json<Health> {
     })
 }
 
-#[derive(Deserialize)]
+/// A page of sessions.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub(super) struct Page {
+    /// At most so many; more than 1000 are cut to that.
     limit: Option<usize>,
+    /// `next` of the page before.
     after: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SessionDetail {
     session_id: String,
@@ -73,7 +78,7 @@ struct SessionDetail {
     created_at: String,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct Sessions {
     total: usize,
     active: usize,
@@ -83,7 +88,7 @@ struct Sessions {
     next: Option<String>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Status {
     status: &'static str,
     timestamp: String,
@@ -98,17 +103,14 @@ pub(super) struct Status {
 /// Most sessions on one page.
 const PAGE_MOST: usize = 1000;
 
+/// What is in it: scan sessions, by page.
+#[utoipa::path(get, path = "/status", tag = "operations", params(Page), security((), ("bearer" = [])),
+    responses((status = 200, body = Status), (status = 400, body = ErrorBody, description = "VALIDATION_ERROR: a parameter is not as described"),
+        (status = 401, body = ErrorBody, description = "AUTH_ERROR: METRICS_TOKEN is set and was not given")))]
 pub(super) async fn status(
     State(http): State<Arc<Http>>,
-    page: Result<Query<Page>, QueryRejection>,
+    Asked(page): Asked<Page>,
 ) -> Result<Json<Status>, ApiError> {
-    let Query(page) = page.map_err(|e| {
-        ApiError::new(
-            &http,
-            Code::ValidationError,
-            Text::InvalidPayload(e.body_text()),
-        )
-    })?;
     let totals = (http.sources.sessions)();
     let limit = page.limit.unwrap_or(100).min(PAGE_MOST);
     let mut found = (http.sources.session_page)(page.after.as_deref(), limit + 1);
@@ -142,40 +144,59 @@ pub(super) async fn status(
 }
 
 /// The process runs. Nothing is looked at: a restart would not help a part that is away.
+#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200, content_type = "text/plain", body = String)))]
 pub(super) async fn livez() -> &'static str {
     "ok"
 }
 
+/// The parts that this server needs, each `up` or `away`.
+#[derive(Serialize, ToSchema)]
+struct Checks {
+    store: &'static str,
+}
+
+#[derive(Serialize, ToSchema)]
+pub(super) struct Ready {
+    /// `ready` or `draining`.
+    status: &'static str,
+    /// A part is away; the others go on without it, so clients are still welcome.
+    degraded: bool,
+    checks: Checks,
+}
+
 /// Clients may be sent here.
-pub(super) async fn readyz(State(http): State<Arc<Http>>) -> impl IntoResponse {
-    let ready = http.ready.load(Ordering::Relaxed);
-    let (code, status) = if ready {
+#[utoipa::path(get, path = "/readyz", tag = "operations",
+    responses((status = 200, body = Ready), (status = 503, body = Ready, description = "It is starting or stopping")))]
+pub(super) async fn readyz(State(http): State<Arc<Http>>) -> (StatusCode, Json<Ready>) {
+    let (code, status) = if http.ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ready")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "draining")
     };
-    (code, Json(json!({ "status": status, "checks": {} })))
+    let up = http.store.up();
+    let ready = Ready {
+        status,
+        degraded: !up,
+        checks: Checks {
+            store: if up { "up" } else { "away" },
+        },
+    };
+    (code, Json(ready))
 }
 
-pub(super) async fn version() -> impl IntoResponse {
-    Json(json!({ "name": "signalbox", "version": env!("CARGO_PKG_VERSION") }))
+#[derive(Serialize, ToSchema)]
+pub(super) struct Version {
+    name: &'static str,
+    version: &'static str,
 }
 
-/// As JavaScript's `toISOString` writes it.
-fn timestamp(at: OffsetDateTime) -> String {
-    use time::format_description::well_known::iso8601::{Config, EncodedConfig, TimePrecision};
-    const MILLISECONDS: EncodedConfig = Config::DEFAULT
-        .set_year_is_six_digits(false)
-        .set_time_precision(TimePrecision::Second {
-            decimal_digits: std::num::NonZeroU8::new(3),
-        })
-        .encode();
-    at.format(&Iso8601::<MILLISECONDS>).unwrap_or_default()
-}
-
-fn from_ms(unix_ms: u64) -> String {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
-        .map_or_else(|_| String::new(), timestamp)
+/// Which version this is.
+#[utoipa::path(get, path = "/version", tag = "operations", responses((status = 200, body = Version)))]
+pub(super) async fn version() -> Json<Version> {
+    Json(Version {
+        name: "signalbox",
+        version: env!("CARGO_PKG_VERSION"),
+    })
 }
 
 /// Memory from /proc/self/statm (proc(5)): size, resident, shared, text, lib, data, in pages.
@@ -191,16 +212,5 @@ fn memory() -> Memory {
         rss: field(1),
         heap_total: field(5),
         heap_used: field(1).saturating_sub(field(2)),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn timestamps_are_those_of_javascript() {
-        assert_eq!(from_ms(1_761_102_000_000), "2025-10-22T03:00:00.000Z");
-        assert_eq!(from_ms(1_761_102_000_007), "2025-10-22T03:00:00.007Z");
     }
 }

@@ -1,20 +1,19 @@
 //! What every HTTP answer goes through: measuring, security headers, the limit on `/api`, operators only.
 
-use super::{ApiError, Http};
+use super::{ApiError, Http, extract::Address};
 use crate::{
     event::{Code, Text},
-    gateway::Caller,
-    guard::{bearer, client_address},
+    guard::bearer,
     telemetry::{HttpRoute, LimitLayer},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderName, HeaderValue, Method},
+    http::{HeaderName, HeaderValue},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use sha2::{Digest, Sha256};
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{sync::Arc, time::Instant};
 
 /// Measures by route template; an unknown path is never a label.
 pub(super) async fn observe(
@@ -30,13 +29,13 @@ pub(super) async fn observe(
     let route = HttpRoute::ALL
         .iter()
         .copied()
-        .find(|r| Some(r.as_str()) == path)
+        // A method that the route does not take is nothing of that route.
+        .find(|r| Some(r.as_str()) == path && request.method().as_str() == r.method())
         .unwrap_or(HttpRoute::Other);
-    let get = request.method() == Method::GET;
     let response = next.run(request).await;
     http.telemetry
         .metrics
-        .http(route, get, response.status().as_u16(), began.elapsed());
+        .http(route, response.status().as_u16(), began.elapsed());
     response
 }
 
@@ -80,7 +79,9 @@ pub(super) async fn api_limit(
     if !limited(&http, &request) {
         return next.run(request).await;
     }
-    let budget = http.api.check(&address(&http, &request));
+    let budget = http
+        .api
+        .check(&Address::of(&http, request.extensions(), request.headers()));
     let mut response = if budget.pass {
         next.run(request).await
     } else {
@@ -106,16 +107,6 @@ fn limited(http: &Http, request: &Request) -> bool {
     api && !bearer(request.headers())
         .and_then(|token| http.verifier.verify(token).ok())
         .is_some_and(|identity| identity.admin)
-}
-
-fn address(http: &Http, request: &Request) -> IpAddr {
-    let caller = request.extensions().get::<Caller>();
-    let peer = caller.map_or(IpAddr::from([0, 0, 0, 0]), |c| c.address.ip());
-    client_address(
-        peer,
-        request.headers(),
-        http.settings.server.trusted_proxy_hops,
-    )
 }
 
 /// Asks for `METRICS_TOKEN`, if one is set.

@@ -1,23 +1,30 @@
 //! HTTP: probes, status, metrics; everything that is not Socket.IO. Routes in one list, layers in one list.
 
+mod accounts;
 mod error;
+mod extract;
 mod health;
 mod layers;
 mod metrics;
+mod openapi;
+mod rooms;
+mod timestamp;
 
 use crate::{
+    accounts::Accounts,
     gateway::Front,
     guard::{Keyed, Origins, Verifier},
     live::SessionTotals,
     settings::Settings,
+    store::Store,
     telemetry::Telemetry,
 };
 use axum::{
-    Router,
+    Extension, Router,
     body::Body,
+    extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, Method, Request, Response, header},
     middleware,
-    routing::get,
 };
 use std::{
     convert::Infallible,
@@ -31,7 +38,13 @@ use std::{
 use tower::{ServiceBuilder, ServiceExt, util::BoxCloneSyncService};
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
+use utoipa::OpenApi;
+use utoipa_axum::{router::OpenApiRouter, routes};
+
 pub use error::ApiError;
+
+/// Larger bodies are refused unread.
+const MOST_BODY: usize = 16 * 1024;
 
 /// What the pages of the HTTP side are made of, from elsewhere in the house.
 pub struct Sources {
@@ -59,6 +72,8 @@ pub struct Http {
     settings: Settings,
     telemetry: Arc<Telemetry>,
     verifier: Arc<Verifier>,
+    accounts: Arc<Accounts>,
+    store: Arc<Store>,
     sources: Sources,
     api: Keyed<IpAddr>,
     started: Instant,
@@ -73,7 +88,8 @@ impl Http {
     pub fn new(
         settings: &Settings,
         telemetry: Arc<Telemetry>,
-        verifier: Arc<Verifier>,
+        accounts: Arc<Accounts>,
+        store: Arc<Store>,
         sources: Sources,
     ) -> Arc<Self> {
         let limits = &settings.limits;
@@ -81,7 +97,9 @@ impl Http {
             api: Keyed::new(limits.http_max, limits.http_window),
             settings: settings.clone(),
             telemetry,
-            verifier,
+            verifier: accounts.verifier.clone(),
+            accounts,
+            store,
             sources,
             started: Instant::now(),
             ready: AtomicBool::new(false),
@@ -121,24 +139,38 @@ impl Http {
     }
 
     fn routes(self: &Arc<Self>, operations: bool) -> Router {
-        let mut routes = Router::new()
-            .route("/health", get(health::health))
-            .route("/livez", get(health::livez))
-            .route("/readyz", get(health::readyz))
-            .route("/version", get(health::version));
+        let mut routes = OpenApiRouter::with_openapi(openapi::Document::openapi())
+            .routes(routes!(health::health))
+            .routes(routes!(health::livez))
+            .routes(routes!(health::readyz))
+            .routes(routes!(health::version))
+            .routes(routes!(openapi::document))
+            .routes(routes!(accounts::register))
+            .routes(routes!(accounts::login))
+            .routes(routes!(accounts::refresh))
+            .routes(routes!(accounts::logout))
+            .routes(routes!(accounts::me))
+            .routes(routes!(rooms::rooms))
+            .routes(routes!(rooms::room))
+            .routes(routes!(rooms::participants))
+            .routes(routes!(rooms::ice))
+            .layer(DefaultBodyLimit::max(MOST_BODY));
         if operations {
-            let guarded = Router::new()
-                .route("/status", get(health::status))
-                .route("/metrics", get(metrics::metrics))
+            let guarded = OpenApiRouter::new()
+                .routes(routes!(health::status))
+                .routes(routes!(metrics::metrics))
                 .route_layer(middleware::from_fn_with_state(
                     self.clone(),
                     layers::operators_only,
                 ));
             routes = routes.merge(guarded);
         }
+        let (routes, document) = routes.split_for_parts();
+        let document = document.to_json().unwrap_or_default().into();
         routes
             .fallback(error::unknown_path)
             .method_not_allowed_fallback(error::wrong_method)
+            .layer(Extension(openapi::Rendered(document)))
             .layer(middleware::from_fn_with_state(
                 self.clone(),
                 layers::api_limit,

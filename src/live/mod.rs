@@ -5,7 +5,7 @@ mod rooms;
 mod session;
 mod sessions;
 
-pub use rooms::{Entered, Member, Relayed, RoomError, Rooms};
+pub use rooms::{Entered, Journal, Member, Relayed, RoomError, RoomLimits, Rooms};
 pub use session::Status;
 
 pub use sessions::{

@@ -1,15 +1,18 @@
 //! Signaling rooms in memory: who is in which, up to a capacity, and when an empty one closes.
 //!
 //! Two maps, always locked in this order and never held together longer than a step: peers, rooms.
+//! Every change is written to the journal under the room's lock, so that the journal has the order in
+//! which things happened.
 
-use crate::event::{Moment, Namespace, PeerId, RoomId, SocketId};
+use crate::event::{Moment, Namespace, PeerId, RoomChange, RoomId, SocketId, UserId};
 use dashmap::{DashMap, mapref::entry::Entry};
 use serde::Serialize;
 use smallvec::SmallVec;
 use std::{
+    fmt,
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -36,6 +39,8 @@ pub enum RoomError {
     NoCommonRoom,
     /// The other peer is not there any more.
     PeerGone,
+    /// There may be such a room, but the rooms of before the start have not been read yet.
+    NotLoaded,
 }
 
 /// A member of a room, as the others see it.
@@ -47,7 +52,7 @@ pub struct Member {
     /// Its Socket.IO id.
     pub socket_id: SocketId,
     /// Its user, from the token.
-    pub user_id: Arc<str>,
+    pub user_id: UserId,
     /// Its user's name, if the token has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Arc<str>>,
@@ -57,14 +62,21 @@ pub struct Member {
 
 impl Member {
     /// A peer with its user.
-    pub fn new(peer: PeerId, user: &str, username: Option<&str>) -> Self {
+    pub fn new(peer: PeerId, user: UserId, username: Option<&str>) -> Self {
         Self {
             peer_id: peer.socket,
             socket_id: peer.socket,
-            user_id: user.into(),
+            user_id: user,
             username: username.map(Into::into),
             peer,
         }
+    }
+}
+
+impl Member {
+    /// The peer itself.
+    pub fn peer(&self) -> PeerId {
+        self.peer
     }
 }
 
@@ -91,39 +103,104 @@ pub struct Relayed {
 #[derive(Debug)]
 struct Seat {
     member: Member,
-    joined: Instant,
+    joined: Moment,
     answered: bool,
 }
 
 #[derive(Debug)]
 struct Room {
+    name: Arc<str>,
+    owner: Arc<str>,
+    since: u64,
     seats: SmallVec<[Seat; 4]>,
     most: usize,
     empty_since: Option<Instant>,
 }
 
+/// How many rooms there may be.
+#[derive(Debug, Clone, Copy)]
+pub struct RoomLimits {
+    /// Of one peer.
+    pub per_peer: usize,
+    /// In all.
+    pub most: usize,
+    /// Peers of one room.
+    pub capacity: usize,
+}
+
+/// Where changes are written. Called under a lock: it must not wait.
+pub type Journal = Box<dyn Fn(RoomChange) + Send + Sync>;
+
 /// All signaling rooms of this node.
-#[derive(Debug)]
 pub struct Rooms {
     peers: DashMap<PeerId, SmallVec<[RoomId; 1]>>,
     rooms: DashMap<RoomId, Room>,
     count: AtomicUsize,
-    per_peer: usize,
-    most: usize,
-    capacity: usize,
+    limits: RoomLimits,
+    journal: Journal,
+    loaded: AtomicBool,
+}
+
+impl fmt::Debug for Rooms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Rooms").finish_non_exhaustive()
+    }
 }
 
 impl Rooms {
-    /// No rooms; `per_peer` for each peer and `most` in all, of at most `capacity` peers each.
-    pub fn new(per_peer: usize, most: usize, capacity: usize) -> Self {
+    /// No rooms. Until [`Rooms::restore`] was called, a room that is not here may exist all the same.
+    pub fn new(limits: RoomLimits, journal: Journal) -> Self {
         Self {
             peers: DashMap::new(),
             rooms: DashMap::new(),
             count: AtomicUsize::new(0),
-            per_peer,
-            most,
-            capacity,
+            limits,
+            journal,
+            loaded: AtomicBool::new(false),
         }
+    }
+
+    /// Takes over rooms of before the start, empty; they close unless somebody returns. What is not
+    /// [`RoomChange::Opened`] is passed over, and so are rooms that are here, and those beyond the limit.
+    pub fn restore(&self, rooms: impl IntoIterator<Item = RoomChange>, now: Moment) {
+        for change in rooms {
+            let RoomChange::Opened {
+                room,
+                name,
+                owner,
+                most,
+                at,
+            } = change
+            else {
+                continue;
+            };
+            let Entry::Vacant(entry) = self.rooms.entry(room) else {
+                continue;
+            };
+            if self.reserve().is_err() {
+                break;
+            }
+            entry.insert(Room {
+                name,
+                owner,
+                since: at,
+                seats: SmallVec::new(),
+                most: most.clamp(1, self.limits.capacity),
+                empty_since: Some(now.instant),
+            });
+        }
+        self.loaded.store(true, Ordering::Release);
+    }
+
+    /// The changes that lead from nothing to what is here now.
+    pub fn replay(&self) -> Vec<RoomChange> {
+        let mut changes = Vec::new();
+        for entry in &self.rooms {
+            let (id, room) = entry.pair();
+            changes.push(room.opened(id));
+            changes.extend(room.seats.iter().map(|seat| seat.taken(id)));
+        }
+        changes
     }
 
     /// Begins a room with its creator in it, for at most `wanted` peers.
@@ -135,6 +212,7 @@ impl Rooms {
         &self,
         member: Member,
         id: &RoomId,
+        name: &str,
         wanted: Option<usize>,
         now: Moment,
     ) -> Result<(), RoomError> {
@@ -142,15 +220,17 @@ impl Rooms {
         if self.rooms.contains_key(id) {
             return Err(RoomError::Exists);
         }
-        if mine.len() >= self.per_peer {
+        if mine.len() >= self.limits.per_peer {
             return Err(RoomError::TooManyRooms);
         }
         let Entry::Vacant(entry) = self.rooms.entry(id.clone()) else {
             return Err(RoomError::Exists);
         };
         self.reserve()?;
-        let most = wanted.unwrap_or(self.capacity).clamp(1, self.capacity);
-        entry.insert(Room::with(member, most, now));
+        let capacity = self.limits.capacity;
+        let most = wanted.unwrap_or(capacity).clamp(1, capacity);
+        let room = entry.insert(Room::with(member, name, most, now));
+        self.write_all(id, &room);
         mine.push(id.clone());
         Ok(())
     }
@@ -159,8 +239,8 @@ impl Rooms {
     ///
     /// # Errors
     ///
-    /// [`RoomError::NoSuchRoom`], [`RoomError::Full`], [`RoomError::TooManyRooms`],
-    /// [`RoomError::NodeFull`].
+    /// [`RoomError::NoSuchRoom`], [`RoomError::NotLoaded`], [`RoomError::Full`],
+    /// [`RoomError::TooManyRooms`], [`RoomError::NodeFull`].
     pub fn join(
         &self,
         member: Member,
@@ -170,15 +250,28 @@ impl Rooms {
     ) -> Result<Entered, RoomError> {
         let mut mine = self.peers.entry(member.peer).or_default();
         let again = mine.contains(id);
-        if !again && mine.len() >= self.per_peer {
+        if !again && mine.len() >= self.limits.per_peer {
             return Err(RoomError::TooManyRooms);
         }
         let entered = match self.rooms.entry(id.clone()) {
-            Entry::Occupied(mut entry) => entry.get_mut().enter(member, now)?,
+            Entry::Occupied(mut entry) => {
+                let entered = entry.get_mut().enter(member, now)?;
+                if !entered.again
+                    && let Some(seat) = entry.get().seats.last()
+                {
+                    (self.journal)(seat.taken(id));
+                }
+                entered
+            }
+            Entry::Vacant(_) if !create && !self.loaded.load(Ordering::Acquire) => {
+                return Err(RoomError::NotLoaded);
+            }
             Entry::Vacant(_) if !create => return Err(RoomError::NoSuchRoom),
             Entry::Vacant(entry) => {
                 self.reserve()?;
-                entry.insert(Room::with(member, self.capacity, now));
+                let room = Room::with(member, id.as_str(), self.limits.capacity, now);
+                let room = entry.insert(room);
+                self.write_all(id, &room);
                 Entered {
                     existing: Vec::new(),
                     again: false,
@@ -192,37 +285,53 @@ impl Rooms {
         Ok(entered)
     }
 
-    /// Takes a peer out of a room. The room stays for a while, in case somebody returns.
+    /// Takes a peer out of a room, and tells who is left there. The room stays for a while, in case
+    /// somebody returns.
     ///
     /// # Errors
     ///
     /// [`RoomError::NotMember`].
-    pub fn leave(&self, peer: PeerId, id: &RoomId, now: Moment) -> Result<(), RoomError> {
+    pub fn leave(
+        &self,
+        peer: PeerId,
+        id: &RoomId,
+        now: Moment,
+    ) -> Result<Box<[PeerId]>, RoomError> {
         let mut mine = self.peers.get_mut(&peer).ok_or(RoomError::NotMember)?;
         let place = mine.iter().position(|r| r == id);
         mine.remove(place.ok_or(RoomError::NotMember)?);
-        self.exit(peer, id, now);
-        Ok(())
+        Ok(self.exit(peer, id, now))
     }
 
-    /// Forgets a peer; tells which rooms it was in.
-    pub fn forget(&self, peer: PeerId, now: Moment) -> Vec<RoomId> {
+    /// Forgets a peer; tells which rooms it was in, and who is left there.
+    pub fn forget(&self, peer: PeerId, now: Moment) -> Vec<(RoomId, Box<[PeerId]>)> {
         let Some((_, rooms)) = self.peers.remove(&peer) else {
             return Vec::new();
         };
-        for id in &rooms {
-            self.exit(peer, id, now);
-        }
-        rooms.into_vec()
+        let left = rooms.into_iter().map(|id| {
+            let others = self.exit(peer, &id, now);
+            (id, others)
+        });
+        left.collect()
     }
 
-    fn exit(&self, peer: PeerId, id: &RoomId, now: Moment) {
-        if let Some(mut room) = self.rooms.get_mut(id) {
-            room.seats.retain(|s| s.member.peer != peer);
-            if room.seats.is_empty() {
-                room.empty_since = Some(now.instant);
-            }
+    fn exit(&self, peer: PeerId, id: &RoomId, now: Moment) -> Box<[PeerId]> {
+        let Some(mut room) = self.rooms.get_mut(id) else {
+            return Box::default();
+        };
+        if let Some(place) = room.seats.iter().position(|s| s.member.peer == peer) {
+            let seat = room.seats.remove(place);
+            (self.journal)(RoomChange::Left {
+                room: id.clone(),
+                peer,
+                at: now.unix_ms,
+                stayed: now.instant.saturating_duration_since(seat.joined.instant),
+            });
         }
+        if room.seats.is_empty() {
+            room.empty_since = Some(now.instant);
+        }
+        room.seats.iter().map(|s| s.member.peer).collect()
     }
 
     /// Whether `from` may send a signal to `to`, and as which peer `to` is known. `answer` notes the first
@@ -251,7 +360,7 @@ impl Rooms {
                 && let Some(seat) = room.seats.iter_mut().find(|s| s.member.peer == from)
                 && !std::mem::replace(&mut seat.answered, true)
             {
-                negotiated = Some(now.instant.saturating_duration_since(seat.joined));
+                negotiated = Some(now.instant.saturating_duration_since(seat.joined.instant));
             }
             return Ok(Relayed { to, negotiated });
         }
@@ -270,8 +379,8 @@ impl Rooms {
         })
     }
 
-    /// Closes every room that has been empty for `grace`, and tells which.
-    pub fn close_empty(&self, grace: Duration, now: Moment) -> Vec<RoomId> {
+    /// Closes every room that has been empty for `grace`.
+    pub fn close_empty(&self, grace: Duration, now: Moment) {
         let over = |room: &Room| {
             room.empty_since
                 .is_some_and(|since| now.instant.saturating_duration_since(since) >= grace)
@@ -282,14 +391,21 @@ impl Rooms {
             .filter(|r| over(r))
             .map(|r| r.key().clone())
             .collect();
-        let mut closed = Vec::new();
         for id in candidates {
-            if self.rooms.remove_if(&id, |_, room| over(room)).is_some() {
+            let closed = |id: &RoomId, room: &Room| {
+                let over = over(room);
+                if over {
+                    (self.journal)(RoomChange::Closed {
+                        room: id.clone(),
+                        at: now.unix_ms,
+                    });
+                }
+                over
+            };
+            if self.rooms.remove_if(&id, closed).is_some() {
                 self.count.fetch_sub(1, Ordering::Relaxed);
-                closed.push(id);
             }
         }
-        closed
     }
 
     /// How many rooms there are.
@@ -302,10 +418,18 @@ impl Rooms {
         self.len() == 0
     }
 
+    /// A room that has just begun.
+    fn write_all(&self, id: &RoomId, room: &Room) {
+        (self.journal)(room.opened(id));
+        for seat in &room.seats {
+            (self.journal)(seat.taken(id));
+        }
+    }
+
     fn reserve(&self) -> Result<(), RoomError> {
         self.count
             .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| {
-                (n < self.most).then_some(n + 1)
+                (n < self.limits.most).then_some(n + 1)
             })
             .map(|_| ())
             .map_err(|_| RoomError::NodeFull)
@@ -313,14 +437,27 @@ impl Rooms {
 }
 
 impl Room {
-    fn with(member: Member, most: usize, now: Moment) -> Self {
+    fn with(member: Member, name: &str, most: usize, now: Moment) -> Self {
         let mut room = Self {
+            name: name.into(),
+            owner: member.user_id.as_str().into(),
+            since: now.unix_ms,
             seats: SmallVec::new(),
             most,
             empty_since: None,
         };
         room.seats.push(Seat::new(member, now));
         room
+    }
+
+    fn opened(&self, id: &RoomId) -> RoomChange {
+        RoomChange::Opened {
+            room: id.clone(),
+            name: self.name.clone(),
+            owner: self.owner.clone(),
+            most: self.most,
+            at: self.since,
+        }
     }
 
     fn enter(&mut self, member: Member, now: Moment) -> Result<Entered, RoomError> {
@@ -347,8 +484,17 @@ impl Seat {
     fn new(member: Member, now: Moment) -> Self {
         Self {
             member,
-            joined: now.instant,
+            joined: now,
             answered: false,
+        }
+    }
+
+    fn taken(&self, id: &RoomId) -> RoomChange {
+        RoomChange::Joined {
+            room: id.clone(),
+            peer: self.member.peer,
+            user: self.member.user_id.as_str().into(),
+            at: self.joined.unix_ms,
         }
     }
 }
@@ -366,7 +512,18 @@ mod tests {
     }
 
     fn member(n: usize) -> Member {
-        Member::new(peer(n), &format!("u{n}"), None)
+        Member::new(peer(n), UserId::new(&format!("u{n}"), false), None)
+    }
+
+    fn rooms(per_peer: usize, most: usize, capacity: usize) -> Rooms {
+        let limits = RoomLimits {
+            per_peer,
+            most,
+            capacity,
+        };
+        let rooms = Rooms::new(limits, Box::new(|_| {}));
+        rooms.restore([], at(Instant::now(), 0));
+        rooms
     }
 
     fn id(text: &str) -> RoomId {
@@ -382,7 +539,7 @@ mod tests {
 
     #[test]
     fn fifteen_racing_for_ten_places_are_exactly_ten() {
-        let rooms = Rooms::new(32, 100, 10);
+        let rooms = rooms(32, 100, 10);
         let now = at(Instant::now(), 0);
         let room = id("race");
         let entered = std::thread::scope(|s| {
@@ -408,7 +565,7 @@ mod tests {
 
     #[test]
     fn signals_pass_only_between_peers_of_a_common_room() {
-        let rooms = Rooms::new(32, 100, 10);
+        let rooms = rooms(32, 100, 10);
         let base = Instant::now();
         for (n, room) in [(1, "one"), (2, "one"), (3, "two")] {
             rooms.join(member(n), &id(room), true, at(base, 0)).unwrap();
@@ -432,24 +589,26 @@ mod tests {
 
     #[test]
     fn an_empty_room_waits_for_somebody_to_return_and_then_closes() {
-        let rooms = Rooms::new(32, 100, 10);
+        let rooms = rooms(32, 100, 10);
         let base = Instant::now();
         let grace = Duration::from_secs(30);
         rooms
-            .create(member(1), &id("abc"), Some(2), at(base, 0))
+            .create(member(1), &id("abc"), "Name", Some(2), at(base, 0))
             .unwrap();
         assert_eq!(
-            rooms.create(member(2), &id("abc"), None, at(base, 0)),
+            rooms.create(member(2), &id("abc"), "Name", None, at(base, 0)),
             Err(RoomError::Exists)
         );
         rooms.forget(peer(1), at(base, 10));
-        assert!(rooms.close_empty(grace, at(base, 39)).is_empty());
+        rooms.close_empty(grace, at(base, 39));
+        assert_eq!(rooms.len(), 1);
         rooms
             .join(member(1), &id("abc"), false, at(base, 39))
             .unwrap();
-        assert!(rooms.close_empty(grace, at(base, 99)).is_empty());
+        rooms.close_empty(grace, at(base, 99));
+        assert_eq!(rooms.len(), 1);
         rooms.leave(peer(1), &id("abc"), at(base, 100)).unwrap();
-        assert_eq!(rooms.close_empty(grace, at(base, 130)), [id("abc")]);
+        rooms.close_empty(grace, at(base, 130));
         assert_eq!(
             rooms.join(member(1), &id("abc"), false, at(base, 131)),
             Err(RoomError::NoSuchRoom)
@@ -457,12 +616,64 @@ mod tests {
         assert!(rooms.is_empty());
     }
 
+    #[test]
+    fn the_journal_tells_what_happened_and_the_replay_what_is() {
+        let written: Arc<parking_lot::Mutex<Vec<RoomChange>>> = Arc::default();
+        let journal = written.clone();
+        let limits = RoomLimits {
+            per_peer: 32,
+            most: 10,
+            capacity: 4,
+        };
+        let rooms = Rooms::new(limits, Box::new(move |c| journal.lock().push(c)));
+        let base = Instant::now();
+        assert_eq!(
+            rooms.join(member(1), &id("old"), false, at(base, 0)),
+            Err(RoomError::NotLoaded)
+        );
+        let old = RoomChange::Opened {
+            room: id("old"),
+            name: "Old".into(),
+            owner: "u9".into(),
+            most: 3,
+            at: 7,
+        };
+        rooms.restore([old.clone()], at(base, 0));
+        assert!(written.lock().is_empty(), "what was read is not news");
+        rooms
+            .join(member(1), &id("old"), false, at(base, 1))
+            .unwrap();
+        let joined = RoomChange::Joined {
+            room: id("old"),
+            peer: peer(1),
+            user: "u1".into(),
+            at: 1000,
+        };
+        assert_eq!(rooms.replay(), [old, joined.clone()]);
+        rooms
+            .join(member(1), &id("old"), false, at(base, 2))
+            .unwrap();
+        rooms.forget(peer(1), at(base, 5));
+        rooms.close_empty(Duration::from_secs(30), at(base, 35));
+        let left = RoomChange::Left {
+            room: id("old"),
+            peer: peer(1),
+            at: 5000,
+            stayed: Duration::from_secs(4),
+        };
+        let closed = RoomChange::Closed {
+            room: id("old"),
+            at: 35_000,
+        };
+        assert_eq!(*written.lock(), [joined, left, closed]);
+    }
+
     proptest! {
         /// Whatever comes and goes: nobody is in a room twice, no room is over its capacity, and the
         /// existing peers that a newcomer is told are exactly the others.
         #[test]
         fn capacity_and_membership_hold(steps in prop::collection::vec((0..6_usize, 0..3_usize, any::<bool>()), 1..200)) {
-            let rooms = Rooms::new(2, 100, 3);
+            let rooms = rooms(2, 100, 3);
             let now = at(Instant::now(), 0);
             let mut model: Vec<Vec<usize>> = vec![Vec::new(); 3];
             for (n, r, joins) in steps {

@@ -8,11 +8,12 @@ use super::payload::{
 use crate::{
     event::{
         ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment, Namespace,
-        Payload, PeerId, PushName, QuotaClass, Refusal, Rejection, Reply, Room, RoomId, SignalKind,
+        Payload, PeerId, PushName, QuotaClass, Refusal, Rejection, Reply, RoomId, SignalKind,
         SocketId, Target, Text,
     },
     guard::Keyed,
     live::{Member, RoomError, Rooms},
+    store::Records,
 };
 use serde_json::value::RawValue;
 use std::sync::Arc;
@@ -24,9 +25,10 @@ pub struct RtcServices {
     pub rooms: Arc<Rooms>,
     /// How often a user may create rooms.
     pub creations: Arc<Keyed<Box<str>>>,
+    /// What is written down about rooms.
+    pub records: Records,
 }
 
-const EVERYWHERE: &[Namespace] = &[Namespace::Root, Namespace::Rtc];
 /// Payload limits of the rtc family (contract, section 9), with room for the address around a signal.
 const SDP_BYTES: usize = 64 * 1024 + 256;
 const CANDIDATE_BYTES: usize = 4 * 1024 + 256;
@@ -39,6 +41,7 @@ impl From<RoomError> for Refusal {
             RoomError::Exists => Self::new(Code::Conflict, Text::RoomExists),
             RoomError::Full { most } => Self::new(Code::RoomFull, Text::RoomFull(most)),
             RoomError::TooManyRooms => Self::new(Code::RateLimit, Text::TooManyRooms),
+            RoomError::NotLoaded => Self::new(Code::Unavailable, Text::StoreAway),
             RoomError::NodeFull => Self::new(Code::Unavailable, Text::ServerBusy),
             RoomError::NotMember => Self::new(Code::Forbidden, Text::NotInRoom),
             RoomError::NoCommonRoom => Self::new(Code::Forbidden, Text::NoCommonRoom),
@@ -62,16 +65,16 @@ impl CheckedRoom {
 
 fn myself(cx: &Context) -> Member {
     let username = cx.identity.username.as_deref();
-    Member::new(cx.peer, &cx.identity.user, username)
+    Member::new(cx.peer, cx.identity.user_id(), username)
 }
 
-fn join(cx: &Context, rtc: &RtcServices, id: RoomId, create: bool) -> Result<Decision, Rejection> {
+fn join(cx: &Context, rtc: &RtcServices, id: &RoomId, create: bool) -> Result<Decision, Rejection> {
     let me = myself(cx);
-    let entered = rtc.rooms.join(me.clone(), &id, create, cx.now)?;
+    let entered = rtc.rooms.join(me.clone(), id, create, cx.now)?;
     let ids: Vec<SocketId> = entered.existing.iter().map(|m| m.socket_id).collect();
     let mut decision = Decision::reply(&InRoom {
         success: true,
-        room_id: &id,
+        room_id: id,
         existing_users: Some(&ids),
     });
     if create {
@@ -87,25 +90,24 @@ fn join(cx: &Context, rtc: &RtcServices, id: RoomId, create: bool) -> Result<Dec
     if entered.again {
         return Ok(decision);
     }
-    let room = Room::Signaling(id);
+    // Those who were there when it came in, and nobody else: whoever comes later is told of it then.
+    let others: Box<[PeerId]> = entered.existing.iter().map(Member::peer).collect();
     let joined = PeerJoined {
         peer_id: cx.peer.socket,
         user_id: me.user_id.clone(),
     };
-    decision = decision
-        .then(Effect::Enter(room.clone()))
-        .then(Effect::Emit {
-            to: Target::Others(room.clone()),
-            event: PushName::PeerJoined,
-            payload: Payload::of(&joined),
-        });
+    decision = decision.then(Effect::Emit {
+        to: Target::Peers(others.clone()),
+        event: PushName::PeerJoined,
+        payload: Payload::of(&joined),
+    });
     if !create {
         let joined = UserJoined {
             user_id: me.user_id,
             username: me.username,
         };
         decision = decision.then(Effect::Emit {
-            to: Target::Others(room),
+            to: Target::Peers(others),
             event: PushName::UserJoined,
             payload: Payload::of(&joined),
         });
@@ -113,30 +115,25 @@ fn join(cx: &Context, rtc: &RtcServices, id: RoomId, create: bool) -> Result<Dec
     Ok(decision)
 }
 
-fn leave(cx: &Context, rtc: &RtcServices, id: RoomId) -> Result<Decision, Rejection> {
-    rtc.rooms.leave(cx.peer, &id, cx.now)?;
-    let mut decision = Decision::reply(&InRoom {
+fn leave(cx: &Context, rtc: &RtcServices, id: &RoomId) -> Result<Decision, Rejection> {
+    let others = rtc.rooms.leave(cx.peer, id, cx.now)?;
+    let reply = InRoom {
         success: true,
-        room_id: &id,
+        room_id: id,
         existing_users: None,
-    });
-    decision.effects.extend(farewell(cx.peer, id));
-    Ok(decision)
+    };
+    Ok(Decision::reply(&reply).then(farewell(cx.peer, others)))
 }
 
-fn farewell(peer: PeerId, id: RoomId) -> [Effect; 2] {
-    let room = Room::Signaling(id);
+fn farewell(peer: PeerId, others: Box<[PeerId]>) -> Effect {
     let left = PeerLeft {
         peer_id: peer.socket,
     };
-    [
-        Effect::Exit(room.clone()),
-        Effect::Emit {
-            to: Target::Others(room),
-            event: PushName::PeerLeft,
-            payload: Payload::of(&left),
-        },
-    ]
+    Effect::Emit {
+        to: Target::Peers(others),
+        event: PushName::PeerLeft,
+        payload: Payload::of(&left),
+    }
 }
 
 /// Relays one signal. `from` is always the sender's id; the signal itself is not looked into.
@@ -184,70 +181,68 @@ fn relay(
     Ok(decision)
 }
 
+/// What all events of this family have in common, and what not.
+macro_rules! row {
+    ($name:ident, $quota:ident, $bytes:expr) => {
+        const NAME: EventName = EventName::$name;
+        const NAMESPACES: &'static [Namespace] = &[Namespace::Root, Namespace::Rtc];
+        const QUOTA: QuotaClass = QuotaClass::$quota;
+        const MAX_BYTES: usize = $bytes;
+        const REPLY: Reply = Reply::Ack;
+        const GUESTS: bool = true;
+    };
+}
+
 impl ClientEvent<RtcServices> for Join {
-    const NAME: EventName = EventName::Join;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const MAX_BYTES: usize = ROOM_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(Join, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        join(cx, rtc, self.room_id.get()?, true)
+        join(cx, rtc, &self.room_id.get()?, true)
     }
 }
 
 impl ClientEvent<RtcServices> for JoinRoom {
-    const NAME: EventName = EventName::JoinRoom;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const MAX_BYTES: usize = ROOM_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(JoinRoom, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        join(cx, rtc, self.room_id.get()?, false)
+        join(cx, rtc, &self.room_id.get()?, false)
     }
 }
 
 impl ClientEvent<RtcServices> for CreateRoom {
-    const NAME: EventName = EventName::CreateRoom;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const MAX_BYTES: usize = ROOM_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(CreateRoom, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
         let id = self.room_id.get()?;
-        self.name
+        let name = self
+            .name
             .map_err(|text| Refusal::new(Code::ValidationError, text))?;
-        if !rtc.creations.check(&cx.identity.user).pass {
+        if !rtc.creations.check(&cx.identity.account()).pass {
             return Err(Refusal::new(Code::RateLimit, Text::TooManyCreations).into());
         }
-        rtc.rooms.create(myself(cx), &id, self.max_users, cx.now)?;
+        rtc.rooms
+            .create(myself(cx), &id, &name, self.max_users, cx.now)?;
+        // What is acknowledged survives a restart, unless the store is away.
+        rtc.records.written().await;
         let reply = InRoom {
             success: true,
             room_id: &id,
             existing_users: None,
         };
-        Ok(Decision::reply(&reply)
-            .then(Effect::Enter(Room::Signaling(id)))
-            .noting(Fact::RoomCreated))
+        Ok(Decision::reply(&reply).noting(Fact::RoomCreated))
     }
 }
 
 impl ClientEvent<RtcServices> for Leave {
-    const NAME: EventName = EventName::Leave;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const MAX_BYTES: usize = ROOM_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(Leave, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        leave(cx, rtc, self.room_id.get()?)
+        leave(cx, rtc, &self.room_id.get()?)
     }
 }
 
 impl ClientEvent<RtcServices> for Offer {
-    const NAME: EventName = EventName::Offer;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const QUOTA: QuotaClass = QuotaClass::Signal;
-    const MAX_BYTES: usize = SDP_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(Offer, Signal, SDP_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
         relay(cx, rtc, self.to, SignalKind::Offer, &self.offer)
@@ -255,11 +250,7 @@ impl ClientEvent<RtcServices> for Offer {
 }
 
 impl ClientEvent<RtcServices> for Answer {
-    const NAME: EventName = EventName::Answer;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const QUOTA: QuotaClass = QuotaClass::Signal;
-    const MAX_BYTES: usize = SDP_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(Answer, Signal, SDP_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
         relay(cx, rtc, self.to, SignalKind::Answer, &self.answer)
@@ -267,11 +258,7 @@ impl ClientEvent<RtcServices> for Answer {
 }
 
 impl ClientEvent<RtcServices> for IceCandidate {
-    const NAME: EventName = EventName::IceCandidate;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const QUOTA: QuotaClass = QuotaClass::Signal;
-    const MAX_BYTES: usize = CANDIDATE_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(IceCandidate, Signal, CANDIDATE_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
         relay(cx, rtc, self.to, SignalKind::IceCandidate, &self.candidate)
@@ -279,16 +266,12 @@ impl ClientEvent<RtcServices> for IceCandidate {
 }
 
 impl ClientEvent<RtcServices> for Envelope {
-    const NAME: EventName = EventName::Message;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const QUOTA: QuotaClass = QuotaClass::Signal;
-    const MAX_BYTES: usize = SDP_BYTES;
-    const REPLY: Reply = Reply::Ack;
+    row!(Message, Signal, SDP_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
         let kind = match self.kind {
-            EnvelopeKind::Join => return join(cx, rtc, self.room_id.get()?, true),
-            EnvelopeKind::Leave => return leave(cx, rtc, self.room_id.get()?),
+            EnvelopeKind::Join => return join(cx, rtc, &self.room_id.get()?, true),
+            EnvelopeKind::Leave => return leave(cx, rtc, &self.room_id.get()?),
             EnvelopeKind::Offer => SignalKind::Offer,
             EnvelopeKind::Answer => SignalKind::Answer,
             EnvelopeKind::IceCandidate => SignalKind::IceCandidate,
@@ -310,9 +293,9 @@ impl ClientEvent<RtcServices> for Envelope {
 impl RtcServices {
     /// Takes a disconnected peer out of all its rooms; the others there are told.
     pub fn departed(&self, peer: PeerId, now: Moment) -> Departed {
-        let left = self.rooms.forget(peer, now);
+        let left = self.rooms.forget(peer, now).into_iter();
         Departed {
-            effects: left.into_iter().flat_map(|id| farewell(peer, id)).collect(),
+            effects: left.map(|(_, others)| farewell(peer, others)).collect(),
             facts: Vec::new(),
         }
     }

@@ -1,6 +1,6 @@
 //! Wire types of the rtc family. Signals are relayed as they came and never looked into.
 
-use crate::event::{RoomId, SocketId, Text};
+use crate::event::{RoomId, SocketId, Text, UserId};
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::{Value, value::RawValue};
 use std::{borrow::Cow, sync::Arc};
@@ -44,7 +44,7 @@ pub struct Leave {
 #[derive(Debug)]
 pub struct CreateRoom {
     pub(super) room_id: CheckedRoom,
-    pub(super) name: Result<(), Text>,
+    pub(super) name: Result<Box<str>, Text>,
     pub(super) max_users: Option<usize>,
 }
 
@@ -70,19 +70,23 @@ impl<'de> Deserialize<'de> for CreateRoom {
             });
         }
         let room_id = CheckedRoom::deserialize(value).map_err(de::Error::custom)?;
+        let name = match &room_id.0 {
+            Ok(id) => id.as_str().into(),
+            Err(_) => Box::default(),
+        };
         Ok(Self {
             room_id,
-            name: Ok(()),
+            name: Ok(name),
             max_users: None,
         })
     }
 }
 
-fn check_name(name: &Value) -> Result<(), Text> {
+fn check_name(name: &Value) -> Result<Box<str>, Text> {
     let name = name.as_str().ok_or(Text::InvalidRoomName)?;
     let length = name.trim().chars().count();
     if (2..=50).contains(&length) {
-        Ok(())
+        Ok(name.into())
     } else {
         Err(Text::RoomNameLength)
     }
@@ -182,13 +186,13 @@ pub(super) struct CandidateFrom<'a> {
 #[serde(rename_all = "camelCase")]
 pub(super) struct PeerJoined {
     pub(super) peer_id: SocketId,
-    pub(super) user_id: Arc<str>,
+    pub(super) user_id: UserId,
 }
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct UserJoined {
-    pub(super) user_id: Arc<str>,
+    pub(super) user_id: UserId,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) username: Option<Arc<str>>,
 }

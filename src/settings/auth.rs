@@ -2,7 +2,7 @@
 
 use super::{Env, Profile, SettingError};
 use rand::{Rng, distr::Alphanumeric};
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// Who may connect.
 #[derive(Clone)]
@@ -21,6 +21,23 @@ pub struct Auth {
     pub audience: Option<String>,
     /// The token's device role is binding.
     pub strict_device_role: bool,
+    /// Public keys of other issuers.
+    pub jwks: Option<Jwks>,
+    /// How often they are read again.
+    pub jwks_refresh: Duration,
+    /// How long access tokens of this server are good for.
+    pub access_ttl: Duration,
+    /// How long a login lasts that is not used.
+    pub refresh_ttl: Duration,
+}
+
+/// Where public keys come from (RFC 7517).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Jwks {
+    /// A file.
+    File(PathBuf),
+    /// An http(s) address.
+    Url(String),
 }
 
 impl fmt::Debug for Auth {
@@ -33,7 +50,10 @@ impl fmt::Debug for Auth {
             .field("issuer", &self.issuer)
             .field("audience", &self.audience)
             .field("strict_device_role", &self.strict_device_role)
-            .finish()
+            .field("jwks", &self.jwks)
+            .field("access_ttl", &self.access_ttl)
+            .field("refresh_ttl", &self.refresh_ttl)
+            .finish_non_exhaustive()
     }
 }
 
@@ -84,6 +104,23 @@ impl Auth {
             issuer: env.text("JWT_ISSUER").map(str::to_owned),
             audience: env.text("JWT_AUDIENCE").map(str::to_owned),
             strict_device_role: env.flag("STRICT_DEVICE_ROLE", false)?,
+            jwks: jwks(env)?,
+            jwks_refresh: env.duration("JWKS_REFRESH", Duration::from_mins(5), "5m")?,
+            access_ttl: env.duration("ACCESS_TOKEN_TTL", Duration::from_hours(24), "1h")?,
+            refresh_ttl: env.duration("REFRESH_TOKEN_TTL", Duration::from_hours(24 * 30), "30d")?,
         })
     }
+}
+
+fn jwks(env: &Env) -> Result<Option<Jwks>, SettingError> {
+    let file = env.text("JWKS_FILE").map(|path| Jwks::File(path.into()));
+    let url = env.url("JWKS_URL", "https://id.example.com/.well-known/jwks.json")?;
+    if file.is_some() && url.is_some() {
+        return Err(SettingError::new(
+            "JWKS_URL",
+            "is set together with JWKS_FILE, only one of them can be the source of keys",
+            "https://id.example.com/.well-known/jwks.json",
+        ));
+    }
+    Ok(file.or(url.map(Jwks::Url)))
 }

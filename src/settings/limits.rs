@@ -27,6 +27,10 @@ pub struct Limits {
     pub rooms_max: usize,
     /// Peers of one signaling room.
     pub peers_per_room: usize,
+    /// Attempts to log in to one account, per quarter of an hour.
+    pub logins_per_account: NonZeroU32,
+    /// Attempts to log in or register of one address, per quarter of an hour.
+    pub logins_per_address: NonZeroU32,
     /// Failed handshakes of one address, per minute.
     pub handshake_failures: NonZeroU32,
     /// Good handshakes of one user, per minute.
@@ -81,6 +85,8 @@ impl Limits {
             rooms_per_socket: count("ROOMS_PER_SOCKET", 32, 10_000, "32")?,
             rooms_max: count("ROOMS_MAX", 10_000, 100_000_000, "10000")?,
             peers_per_room: count("MAX_PEERS_PER_ROOM", 10, 10_000, "10")?,
+            logins_per_account: nonzero("LOGINS_PER_ACCOUNT", 10, "10")?,
+            logins_per_address: nonzero("LOGINS_PER_ADDRESS", 30, "30")?,
             handshake_failures: nonzero("HANDSHAKE_FAILURES_PER_MIN", 10, "10")?,
             handshakes_per_user: nonzero("HANDSHAKES_PER_USER_PER_MIN", 60, "60")?,
             http_max: nonzero("HTTP_RATE_MAX", 100, "100")?,

@@ -5,15 +5,19 @@
 mod auth;
 mod env;
 mod limits;
+mod rtc;
 mod scan;
 mod server;
+mod store;
 mod telemetry;
 
-pub use auth::Auth;
+pub use auth::{Auth, Jwks};
 pub use env::{Env, SettingError, parse_duration};
 pub use limits::{Limits, Rate};
+pub use rtc::Rtc;
 pub use scan::Scan;
 pub use server::{Language, Profile, Server};
+pub use store::{Database, Store};
 pub use telemetry::{Console, Fault, FaultKind, Telemetry};
 
 /// Everything that can be set.
@@ -27,6 +31,10 @@ pub struct Settings {
     pub limits: Limits,
     /// The scan relay.
     pub scan: Scan,
+    /// Signaling.
+    pub rtc: Rtc,
+    /// Where what must last is kept.
+    pub store: Store,
     /// Logs, metrics, traces and error reports.
     pub telemetry: Telemetry,
 }
@@ -43,6 +51,8 @@ impl Settings {
             auth: Auth::read(env, server.profile)?,
             limits: Limits::read(env)?,
             scan: Scan::read(env)?,
+            rtc: Rtc::read(env)?,
+            store: Store::read(env)?,
             telemetry: Telemetry::read(env, server.profile)?,
             server,
         })
@@ -96,6 +106,10 @@ mod tests {
             ("SENTRY_DSN", "x"),
             ("STRICT_DEVICE_ROLE", "maybe"),
             ("FAULT_INJECTION", "explode"),
+            ("SIGNALING_AUTH", "maybe"),
+            ("DATABASE_URL", "mysql://localhost/x"),
+            ("TURN_URLS", "http://turn.example.com"),
+            ("JWKS_URL", "keys.json"),
         ] {
             let error = Settings::read(&Env::from_pairs([(name, value)]))
                 .expect_err(name)
@@ -130,6 +144,8 @@ mod tests {
             ("SOCKET_JWT_SECRET", "MARKER-secret-MARKER-secret-MARKER"),
             ("METRICS_TOKEN", "MARKER-metrics-token"),
             ("SENTRY_DSN", "http://MARKER@127.0.0.1:9/1"),
+            ("DATABASE_URL", "postgres://user:MARKER@db/x"),
+            ("TURN_SECRET", "MARKER"),
         ]))
         .unwrap();
 

@@ -121,6 +121,25 @@ impl Telemetry {
     }
 }
 
+impl Telemetry {
+    /// A failure of ours outside an event: one count, one ERROR line. Returns its error id.
+    pub fn failed(&self, failure: &Failure) -> String {
+        let error_id = format!("{:016x}", rand::random::<u64>());
+        self.metrics.error(failure.component, failure.kind);
+        tracing::error!(
+            target: "signalbox::http",
+            outcome = Outcome::Failed.as_str(),
+            code = Code::Internal.as_str(),
+            component = failure.component.as_str(),
+            kind = failure.kind.as_str(),
+            detail = &*failure.detail,
+            error_id = error_id.as_str(),
+            "A request failed."
+        );
+        error_id
+    }
+}
+
 impl Observation<'_> {
     /// Runs one step inside a span of its name.
     pub fn stage<T>(&self, stage: Stage, step: impl FnOnce() -> T) -> T {

@@ -1,0 +1,83 @@
+//! What is done with the database, and how it ends: labels.
+
+/// What is done with the database: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreOp {
+    /// Opening, migrating, announcing this node.
+    Prepare,
+    /// Writing what happened in rooms.
+    Record,
+    /// Closing what a dead node left open.
+    Reap,
+    /// Reading rooms and participants.
+    Rooms,
+    /// Reading an account.
+    Account,
+    /// Creating an account.
+    Register,
+    /// Beginning a login.
+    Login,
+    /// Replacing a refresh token.
+    Refresh,
+    /// Ending a login.
+    Revoke,
+    /// Reading which logins were ended.
+    Revoked,
+}
+
+impl StoreOp {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::Prepare,
+        Self::Record,
+        Self::Reap,
+        Self::Rooms,
+        Self::Account,
+        Self::Register,
+        Self::Login,
+        Self::Refresh,
+        Self::Revoke,
+        Self::Revoked,
+    ];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Prepare => "prepare",
+            Self::Record => "record",
+            Self::Reap => "reap",
+            Self::Rooms => "rooms",
+            Self::Account => "account",
+            Self::Register => "register",
+            Self::Login => "login",
+            Self::Refresh => "refresh",
+            Self::Revoke => "revoke",
+            Self::Revoked => "revoked",
+        }
+    }
+}
+
+/// How an operation ended: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreResult {
+    /// Done.
+    Ok,
+    /// The database said no.
+    Error,
+    /// It took too long.
+    Timeout,
+}
+
+impl StoreResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Ok, Self::Error, Self::Timeout];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Error => "error",
+            Self::Timeout => "timeout",
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Accounts over HTTP: register, login, refresh, logout, who am I (contract, section 8).
+
+use super::{
+    ApiError, Http,
+    error::{AccountErrors, SignedInErrors},
+    extract::{Address, Bearer, Body},
+    timestamp::timestamp,
+};
+use crate::{accounts::LoggedIn, clock, guard::bearer, store::StoredUser};
+use axum::{
+    Json,
+    extract::State,
+    http::{HeaderMap, StatusCode},
+};
+use serde::{Deserialize, Serialize};
+use std::sync::Arc;
+use utoipa::ToSchema;
+
+/// A new account.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Registration {
+    /// The name that others see: 2 to 50 characters, no control characters.
+    #[schema(
+        example = "kim",
+        min_length = 2,
+        max_length = 50,
+        pattern = "^[A-Za-z0-9][A-Za-z0-9 ._-]*[A-Za-z0-9]$"
+    )]
+    username: String,
+    #[schema(
+        example = "kim@example.com",
+        max_length = 254,
+        pattern = "^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,60}(\\.[A-Za-z0-9-]{1,60})*$"
+    )]
+    email: String,
+    /// 8 to 128 characters.
+    #[schema(format = Password, min_length = 8, max_length = 128)]
+    password: String,
+}
+
+/// E-mail and password.
+#[derive(Deserialize, ToSchema)]
+pub(super) struct Credentials {
+    #[schema(example = "kim@example.com")]
+    email: String,
+    #[schema(format = Password)]
+    password: String,
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct RefreshToken {
+    refresh_token: String,
+}
+
+/// Which login to end: that of the refresh token, or of the access token in the header.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct WhichLogin {
+    #[serde(default)]
+    refresh_token: Option<String>,
+}
+
+/// An account, as its owner sees it.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Account {
+    id: i64,
+    username: String,
+    email: String,
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// The login before this one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    last_login: Option<String>,
+}
+
+impl From<StoredUser> for Account {
+    fn from(user: StoredUser) -> Self {
+        Self {
+            id: user.id,
+            username: user.username,
+            email: user.email,
+            created_at: timestamp(user.created_at),
+            last_login: user.last_login.map(timestamp),
+        }
+    }
+}
+
+/// A login.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Login {
+    /// The same as `accessToken`, for clients that look for it here.
+    token: String,
+    /// Opens sockets and `/api`: `Authorization: Bearer …`, or `auth.token` of the handshake.
+    access_token: String,
+    /// Good once, for the next pair.
+    refresh_token: String,
+    /// How long the access token is good for, in seconds.
+    expires_in: u64,
+    user: Account,
+}
+
+impl From<LoggedIn> for Login {
+    fn from(login: LoggedIn) -> Self {
+        Self {
+            token: login.access_token.clone(),
+            access_token: login.access_token,
+            refresh_token: login.refresh_token,
+            expires_in: login.expires_in.as_secs(),
+            user: login.user.into(),
+        }
+    }
+}
+
+/// It was done.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Done {
+    success: bool,
+}
+
+/// Creates an account and logs it in.
+#[utoipa::path(post, path = "/api/auth/register", tag = "accounts",
+    responses((status = 201, body = Login), AccountErrors, (status = 409, body = super::error::ErrorBody, description = "CONFLICT: these details cannot be used")))]
+pub(super) async fn register(
+    State(http): State<Arc<Http>>,
+    Address(from): Address,
+    Body(new): Body<Registration>,
+) -> Result<(StatusCode, Json<Login>), ApiError> {
+    let new = (&*new.username, &*new.email, new.password);
+    let login = http.accounts.register(new, from, clock::now()).await;
+    let login = login.map_err(|e| ApiError::account(&http, e))?;
+    Ok((StatusCode::CREATED, Json(login.into())))
+}
+
+/// Logs in.
+#[utoipa::path(post, path = "/api/auth/login", tag = "accounts",
+    responses((status = 200, body = Login), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: e-mail or password is wrong")))]
+pub(super) async fn login(
+    State(http): State<Arc<Http>>,
+    Address(from): Address,
+    Body(given): Body<Credentials>,
+) -> Result<Json<Login>, ApiError> {
+    let given = (&*given.email, given.password);
+    let login = http.accounts.login(given, from, clock::now()).await;
+    Ok(Json(login.map_err(|e| ApiError::account(&http, e))?.into()))
+}
+
+/// Gives a new pair of tokens for a refresh token, which is used up. Shown twice, it ends its login.
+#[utoipa::path(post, path = "/api/auth/refresh", tag = "accounts",
+    responses((status = 200, body = Login), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: the refresh token is not valid")))]
+pub(super) async fn refresh(
+    State(http): State<Arc<Http>>,
+    Body(given): Body<RefreshToken>,
+) -> Result<Json<Login>, ApiError> {
+    let login = http
+        .accounts
+        .refresh(&given.refresh_token, clock::now())
+        .await;
+    Ok(Json(login.map_err(|e| ApiError::account(&http, e))?.into()))
+}
+
+/// Ends a login: its tokens open nothing any more, its sockets are closed within seconds.
+#[utoipa::path(post, path = "/api/auth/logout", tag = "accounts", security((), ("bearer" = [])),
+    responses((status = 200, body = Done), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: neither token is one of ours")))]
+pub(super) async fn logout(
+    State(http): State<Arc<Http>>,
+    headers: HeaderMap,
+    body: Body<WhichLogin>,
+) -> Result<Json<Done>, ApiError> {
+    let Body(WhichLogin { refresh_token }) = body;
+    let who = bearer(&headers).and_then(|token| http.verifier.verify(token).ok());
+    let ended = http
+        .accounts
+        .logout(who.as_ref(), refresh_token.as_deref(), clock::now());
+    ended.await.map_err(|e| ApiError::account(&http, e))?;
+    Ok(Json(Done { success: true }))
+}
+
+/// The account of the access token.
+#[utoipa::path(get, path = "/api/auth/me", tag = "accounts", security(("bearer" = [])),
+    responses((status = 200, body = Account), SignedInErrors, (status = 404, body = super::error::ErrorBody, description = "NOT_FOUND: the token's user has no account here")))]
+pub(super) async fn me(
+    State(http): State<Arc<Http>>,
+    Bearer(who): Bearer,
+) -> Result<Json<Account>, ApiError> {
+    let user = http.accounts.me(&who).await;
+    Ok(Json(user.map_err(|e| ApiError::account(&http, e))?.into()))
+}

@@ -1,0 +1,115 @@
+//! What handlers are given: who asks, from where, and a body or query that was understood.
+
+use super::{ApiError, Http};
+use crate::{
+    event::{Code, Identity, Text},
+    gateway::Caller,
+    guard::{TokenFault, bearer, client_address},
+};
+use axum::{
+    Json,
+    extract::{
+        FromRequest, FromRequestParts, Path, Query, Request,
+        rejection::{JsonRejection, PathRejection, QueryRejection},
+    },
+    http::{StatusCode, request::Parts},
+};
+use serde::de::DeserializeOwned;
+use std::{net::IpAddr, sync::Arc};
+
+/// The bearer of an access token.
+pub(super) struct Bearer(pub(super) Identity);
+
+impl FromRequestParts<Arc<Http>> for Bearer {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let token = bearer(&parts.headers)
+            .ok_or_else(|| ApiError::new(http, Code::AuthError, Text::NoToken))?;
+        if let Some(keys) = http.verifier.unknown_key(token) {
+            keys.refresh().await;
+        }
+        match http.verifier.verify(token) {
+            Ok(identity) => Ok(Self(identity)),
+            Err(TokenFault::Expired) => {
+                Err(ApiError::new(http, Code::TokenExpired, Text::TokenExpired))
+            }
+            Err(TokenFault::Bad | TokenFault::Missing) => {
+                Err(ApiError::new(http, Code::AuthError, Text::BadToken))
+            }
+        }
+    }
+}
+
+/// The client's address, through the trusted proxies.
+pub(super) struct Address(pub(super) IpAddr);
+
+impl Address {
+    pub(super) fn of(
+        http: &Http,
+        extensions: &axum::http::Extensions,
+        headers: &axum::http::HeaderMap,
+    ) -> IpAddr {
+        let caller = extensions.get::<Caller>();
+        let peer = caller.map_or(IpAddr::from([0, 0, 0, 0]), |c| c.address.ip());
+        client_address(peer, headers, http.settings.server.trusted_proxy_hops)
+    }
+}
+
+impl FromRequestParts<Arc<Http>> for Address {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        Ok(Self(Self::of(http, &parts.extensions, &parts.headers)))
+    }
+}
+
+/// A JSON body.
+pub(super) struct Body<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequest<Arc<Http>> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let body = Json::<T>::from_request(request, http).await;
+        body.map(|Json(body)| Self(body)).map_err(|e| match e {
+            JsonRejection::BytesRejection(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                ApiError::new(http, Code::PayloadTooLarge, Text::TooLarge)
+            }
+            e => invalid(http, e.body_text()),
+        })
+    }
+}
+
+/// The query string.
+pub(super) struct Asked<T>(pub(super) T);
+
+impl<T: DeserializeOwned> FromRequestParts<Arc<Http>> for Asked<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let query: Result<Query<T>, QueryRejection> = Query::from_request_parts(parts, http).await;
+        query
+            .map(|Query(query)| Self(query))
+            .map_err(|e| invalid(http, e.body_text()))
+    }
+}
+
+/// The room in the path.
+pub(super) struct RoomOf(pub(super) crate::event::RoomId);
+
+impl FromRequestParts<Arc<Http>> for RoomOf {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, http).await;
+        let Path(id) = path.map_err(|e| invalid(http, e.body_text()))?;
+        crate::event::RoomId::parse(&id)
+            .map(Self)
+            .map_err(|text| ApiError::new(http, Code::ValidationError, text))
+    }
+}
+
+fn invalid(http: &Http, why: String) -> ApiError {
+    ApiError::new(http, Code::ValidationError, Text::InvalidPayload(why))
+}

@@ -1,0 +1,574 @@
+//! Writes down what happens in rooms, behind the clients' backs: nobody waits for it. While the database is
+//! away changes wait in memory; when too many wait they are given up, counted, and the state is set right
+//! from what is there when it is back.
+//!
+//! It also says every few seconds that this node is alive, and closes what dead nodes left open.
+
+use super::{Pool, Store, StoreError, in_transaction, on, open::Unusable};
+use crate::event::{PeerId, RoomChange, RoomId, StoreOp};
+use sqlx::{FromRow, PgPool, SqlitePool};
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+use time::OffsetDateTime;
+use tokio::sync::{mpsc, oneshot};
+
+/// How many changes may wait: some 20 MB.
+const MOST_WAITING: usize = 100_000;
+/// So many changes go into one transaction.
+const BATCH: usize = 500;
+/// How often this node says that it is alive.
+const BEAT: Duration = Duration::from_secs(5);
+/// A node that was not seen for this long is dead.
+const DEAD: Duration = Duration::from_secs(15);
+/// How long an acknowledgement waits for its change to be written.
+const PATIENCE: Duration = Duration::from_millis(500);
+const FIRST_RETRY: Duration = Duration::from_millis(100);
+const LAST_RETRY: Duration = Duration::from_secs(2);
+
+enum Item {
+    Change(RoomChange),
+    /// Everything before this is written: tell so.
+    Mark(oneshot::Sender<()>),
+}
+
+/// Where changes are handed in. Cheap to clone.
+#[derive(Clone)]
+pub struct Records {
+    sender: mpsc::Sender<Item>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Debug, Default)]
+struct Shared {
+    /// Changes were given up since the last time the state was set right.
+    gap: AtomicBool,
+    given_up: AtomicUsize,
+    /// The database is away: there is nothing to wait for.
+    behind: AtomicBool,
+}
+
+impl std::fmt::Debug for Records {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Records").finish_non_exhaustive()
+    }
+}
+
+impl Records {
+    /// Hands a change in; never waits.
+    pub fn write(&self, change: RoomChange) {
+        if self.sender.try_send(Item::Change(change)).is_err() {
+            self.shared.gap.store(true, Ordering::Release);
+            self.shared.given_up.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Waits until what was handed in before is written, or for half a second, or not at all while the
+    /// database is away.
+    pub async fn written(&self) {
+        if self.shared.behind.load(Ordering::Acquire) {
+            return;
+        }
+        let (done, waiting) = oneshot::channel();
+        if self.sender.try_send(Item::Mark(done)).is_ok() {
+            let _ = tokio::time::timeout(PATIENCE, waiting).await;
+        }
+    }
+
+    /// How many changes wait to be written.
+    pub fn waiting(&self) -> usize {
+        MOST_WAITING - self.sender.capacity()
+    }
+
+    /// How many changes were given up.
+    pub fn given_up(&self) -> usize {
+        self.shared.given_up.load(Ordering::Relaxed)
+    }
+}
+
+/// The rooms that the recorder keeps in step with.
+pub trait RoomKeeper: Send + Sync {
+    /// These rooms were open before the start.
+    fn restore(&self, rooms: Vec<RoomChange>);
+    /// The changes that lead from nothing to what is there now.
+    fn replay(&self) -> Vec<RoomChange>;
+}
+
+/// Writes to the store what is handed in.
+pub struct Recorder {
+    store: Arc<Store>,
+    receiver: mpsc::Receiver<Item>,
+    shared: Arc<Shared>,
+    /// Taken from the channel, not written yet.
+    batch: Vec<Item>,
+}
+
+impl std::fmt::Debug for Recorder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Recorder").finish_non_exhaustive()
+    }
+}
+
+impl Recorder {
+    /// A recorder, and where it takes changes from.
+    pub fn new(store: Arc<Store>) -> (Self, Records) {
+        let (sender, receiver) = mpsc::channel(MOST_WAITING);
+        let shared = Arc::new(Shared::default());
+        shared.behind.store(!store.up(), Ordering::Release);
+        let records = Records {
+            sender,
+            shared: shared.clone(),
+        };
+        let recorder = Self {
+            store,
+            receiver,
+            shared,
+            batch: Vec::new(),
+        };
+        (recorder, records)
+    }
+
+    /// Reads what was left open by the process before this one, so that its rooms are there when the
+    /// first client comes.
+    pub async fn load(&self, rooms: &dyn RoomKeeper) {
+        if self.store.up() {
+            let _ = self.catch_up(rooms).await;
+        }
+    }
+
+    /// Writes until `stop` resolves; then writes what waits and says that this node is gone.
+    pub async fn run(mut self, rooms: Arc<dyn RoomKeeper>, stop: impl Future<Output = ()>) {
+        let mut stop = std::pin::pin!(stop);
+        let mut beat = tokio::time::interval(BEAT);
+        beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut retry = FIRST_RETRY;
+        let mut loaded = self.store.up();
+        loop {
+            if !self.store.up() || !loaded {
+                self.shared.behind.store(true, Ordering::Release);
+                match self.recover(&*rooms).await {
+                    Ok(()) => {
+                        (loaded, retry) = (true, FIRST_RETRY);
+                        self.shared.behind.store(false, Ordering::Release);
+                    }
+                    Err(fault) => {
+                        self.complain(&fault, retry == FIRST_RETRY);
+                        tokio::select! {
+                            () = &mut stop => break,
+                            () = tokio::time::sleep(retry) => {}
+                        }
+                        retry = (retry * 2).min(LAST_RETRY);
+                    }
+                }
+                continue;
+            }
+            tokio::select! {
+                biased;
+                () = &mut stop => break,
+                _ = beat.tick() => self.beat(&*rooms).await,
+                () = self.store.away.notified() => {}
+                _ = self.receiver.recv_many(&mut self.batch, BATCH) => {
+                    // What fails stays in the batch; the store is down then, or it was counted.
+                    let _ = self.write_batch().await;
+                }
+            }
+        }
+        self.finish().await;
+    }
+
+    /// Everything to write is written, this node's open stays are closed.
+    async fn finish(mut self) {
+        while self.store.up() {
+            while self.batch.len() < BATCH
+                && let Ok(item) = self.receiver.try_recv()
+            {
+                self.batch.push(item);
+            }
+            if self.batch.is_empty() || self.write_batch().await.is_err() {
+                break;
+            }
+        }
+        let node = self.store.node.clone();
+        if self.store.up() {
+            let now = OffsetDateTime::now_utc();
+            let _ = self.store.bury(&node, now).await;
+        }
+        let lost = self.batch.len() + self.receiver.len();
+        if lost > 0 {
+            tracing::error!(
+                target: "signalbox::store",
+                component = "store",
+                lost,
+                "The server stops while the database is away; the next start sets the rooms right."
+            );
+        }
+    }
+
+    fn complain(&self, fault: &Unusable, first: bool) {
+        match fault {
+            Unusable::Never(why) => tracing::error!(
+                target: "signalbox::store",
+                component = "store",
+                detail = why.as_str(),
+                "The database cannot be used."
+            ),
+            Unusable::Away if first => tracing::error!(
+                target: "signalbox::store",
+                component = "store",
+                waiting = self.receiver.len() + self.batch.len(),
+                "The database is away. Rooms go on; what happens in them is written when it is back."
+            ),
+            Unusable::Away => {}
+        }
+    }
+
+    /// The database may be back: bring it up to date.
+    async fn recover(&mut self, rooms: &dyn RoomKeeper) -> Result<(), Unusable> {
+        self.store.prepare().await?;
+        let away = |_| Unusable::Away;
+        if self.shared.gap.swap(false, Ordering::AcqRel) {
+            // What waits is part of what is there now.
+            self.batch.clear();
+            while self.receiver.try_recv().is_ok() {}
+            self.store.set_right(&rooms.replay()).await.map_err(|e| {
+                self.shared.gap.store(true, Ordering::Release);
+                away(e)
+            })?;
+        } else {
+            self.write_batch().await.map_err(away)?;
+        }
+        self.catch_up(rooms).await.map_err(away)?;
+        self.store.up.store(true, Ordering::Release);
+        tracing::info!(
+            target: "signalbox::store",
+            waiting = self.receiver.len(),
+            given_up = self.shared.given_up.load(Ordering::Relaxed),
+            "The database is back."
+        );
+        Ok(())
+    }
+
+    /// Closes what dead nodes left open and takes over the rooms that nobody is in.
+    async fn catch_up(&self, rooms: &dyn RoomKeeper) -> Result<(), StoreError> {
+        self.store.reap().await?;
+        rooms.restore(self.store.open_rooms().await?);
+        Ok(())
+    }
+
+    async fn beat(&self, rooms: &dyn RoomKeeper) {
+        let store = &self.store;
+        let node = &store.node;
+        let alive = async { on!(store, pool => announce(pool, node).await) };
+        if store.attempt(StoreOp::Prepare, alive).await.is_err() {
+            return;
+        }
+        if store.reap().await.is_ok_and(|dead| dead > 0)
+            && let Ok(open) = store.open_rooms().await
+        {
+            rooms.restore(open);
+        }
+    }
+
+    /// Writes the batch. When the database is away it is kept; a change that can never be written is
+    /// given up and counted.
+    async fn write_batch(&mut self) -> Result<(), StoreError> {
+        let changes: Vec<&RoomChange> = self.batch.iter().filter_map(Item::change).collect();
+        if !changes.is_empty() {
+            match self.store.record(&changes).await {
+                Ok(()) => {}
+                Err(StoreError::Away) => return Err(StoreError::Away),
+                Err(_) => {
+                    for change in changes {
+                        match self.store.record(&[change]).await {
+                            Ok(()) => {}
+                            Err(StoreError::Away) => return Err(StoreError::Away),
+                            Err(error) => {
+                                self.shared.given_up.fetch_add(1, Ordering::Relaxed);
+                                tracing::error!(
+                                    target: "signalbox::store",
+                                    component = "store",
+                                    detail = ?error,
+                                    "A change of a room cannot be written."
+                                );
+                            }
+                        }
+                    }
+                }
+            }
+        }
+        for item in self.batch.drain(..) {
+            if let Item::Mark(done) = item {
+                let _ = done.send(());
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Item {
+    fn change(&self) -> Option<&RoomChange> {
+        match self {
+            Self::Change(change) => Some(change),
+            Self::Mark(_) => None,
+        }
+    }
+}
+
+/// Pools that a statement can be sent to, of either kind.
+pub(super) trait Announce {
+    async fn announce(&self, node: &str) -> Result<(), sqlx::Error>;
+}
+
+// By the database's clock: those of several nodes may differ.
+const ANNOUNCE: &str = "INSERT INTO nodes (id, seen_at) VALUES ($1, CURRENT_TIMESTAMP) \
+                        ON CONFLICT (id) DO UPDATE SET seen_at = CURRENT_TIMESTAMP";
+
+impl Announce for SqlitePool {
+    async fn announce(&self, node: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(ANNOUNCE)
+            .bind(node)
+            .execute(self)
+            .await
+            .map(|_| ())
+    }
+}
+
+impl Announce for PgPool {
+    async fn announce(&self, node: &str) -> Result<(), sqlx::Error> {
+        sqlx::query(ANNOUNCE)
+            .bind(node)
+            .execute(self)
+            .await
+            .map(|_| ())
+    }
+}
+
+/// Says that a node is alive.
+pub(super) async fn announce(pool: &impl Announce, node: &str) -> Result<(), sqlx::Error> {
+    pool.announce(node).await
+}
+
+#[derive(FromRow)]
+struct NodeRow {
+    id: String,
+    seen_at: OffsetDateTime,
+    now: OffsetDateTime,
+}
+
+#[derive(FromRow)]
+struct OpenStay {
+    id: i64,
+    room_id: String,
+    peer: String,
+    joined_at: OffsetDateTime,
+}
+
+const OPEN_STAYS: &str = "SELECT id, room_id, peer, joined_at FROM room_participants WHERE node = $1 AND left_at IS NULL";
+const END_STAY: &str =
+    "UPDATE room_participants SET left_at = $2, duration_seconds = $3 WHERE id = $1";
+/// Never one that somebody is in.
+const CLOSE_ROOM: &str = "UPDATE rooms SET status = 'closed', ended_at = $2 WHERE id = $1 AND status = 'active' AND NOT EXISTS \
+                          (SELECT 1 FROM room_participants p WHERE p.room_id = rooms.id AND p.left_at IS NULL)";
+/// An id may be used again once its room is closed.
+const OPEN_ROOM: &str = "INSERT INTO rooms (id, name, owner_id, max_users, status, created_at) VALUES ($1, $2, $3, $4, 'active', $5) \
+                         ON CONFLICT (id) DO UPDATE SET name = excluded.name, owner_id = excluded.owner_id, max_users = excluded.max_users, \
+                         status = 'active', created_at = excluded.created_at, ended_at = NULL WHERE rooms.status = 'closed'";
+const JOIN: &str = "INSERT INTO room_participants (room_id, user_id, joined_at, node, peer) VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING";
+const LEAVE: &str = "UPDATE room_participants SET left_at = $4, duration_seconds = $5 \
+                     WHERE room_id = $1 AND node = $2 AND peer = $3 AND left_at IS NULL";
+
+/// Writes one change on a connection `$tx`.
+macro_rules! apply {
+    ($tx:ident, $node:expr, $change:expr) => {
+        match $change {
+            RoomChange::Opened {
+                room,
+                name,
+                owner,
+                most,
+                at,
+            } => {
+                let most = i32::try_from(*most).unwrap_or(i32::MAX);
+                sqlx::query(OPEN_ROOM)
+                    .bind(room.as_str())
+                    .bind(&**name)
+                    .bind(&**owner)
+                    .bind(most)
+                    .bind(moment(*at))
+                    .execute(&mut *$tx)
+                    .await?;
+            }
+            RoomChange::Closed { room, at } => {
+                let query = sqlx::query(CLOSE_ROOM)
+                    .bind(room.as_str())
+                    .bind(moment(*at));
+                query.execute(&mut *$tx).await?;
+            }
+            RoomChange::Joined {
+                room,
+                peer,
+                user,
+                at,
+            } => {
+                sqlx::query(JOIN)
+                    .bind(room.as_str())
+                    .bind(&**user)
+                    .bind(moment(*at))
+                    .bind($node)
+                    .bind(label(*peer))
+                    .execute(&mut *$tx)
+                    .await?;
+            }
+            RoomChange::Left {
+                room,
+                peer,
+                at,
+                stayed,
+            } => {
+                sqlx::query(LEAVE)
+                    .bind(room.as_str())
+                    .bind($node)
+                    .bind(label(*peer))
+                    .bind(moment(*at))
+                    .bind(seconds(*stayed))
+                    .execute(&mut *$tx)
+                    .await?;
+            }
+        }
+    };
+}
+
+impl Store {
+    /// Writes changes, all or none.
+    async fn record(&self, changes: &[&RoomChange]) -> Result<(), StoreError> {
+        let node = &*self.node;
+        let written = async {
+            in_transaction!(self, tx => {
+                for change in changes {
+                    apply!(tx, node, change);
+                }
+            })
+        };
+        self.attempt(StoreOp::Record, written).await
+    }
+
+    /// Makes the stored rooms those that `replay` leads to.
+    async fn set_right(&self, replay: &[RoomChange]) -> Result<(), StoreError> {
+        let node = &*self.node;
+        let now = OffsetDateTime::now_utc();
+        let mut present = HashSet::new();
+        let mut open = HashSet::new();
+        for change in replay {
+            match change {
+                RoomChange::Opened { room, .. } => {
+                    open.insert(room.as_str());
+                }
+                RoomChange::Joined { room, peer, .. } => {
+                    present.insert((room.as_str(), label(*peer)));
+                }
+                RoomChange::Closed { .. } | RoomChange::Left { .. } => {}
+            }
+        }
+        let (present, open) = (&present, &open);
+        let done = async {
+            in_transaction!(self, tx => {
+                let stays: Vec<OpenStay> = sqlx::query_as(OPEN_STAYS).bind(node).fetch_all(&mut *tx).await?;
+                for stay in stays {
+                    if !present.contains(&(stay.room_id.as_str(), stay.peer.clone())) {
+                        sqlx::query(END_STAY).bind(stay.id).bind(now).bind(between(stay.joined_at, now))
+                            .execute(&mut *tx).await?;
+                    }
+                }
+                for change in replay {
+                    apply!(tx, node, change);
+                }
+                let active: Vec<String> = sqlx::query_scalar("SELECT id FROM rooms WHERE status = 'active'")
+                    .fetch_all(&mut *tx).await?;
+                for id in active.iter().filter(|id| !open.contains(id.as_str())) {
+                    sqlx::query(CLOSE_ROOM).bind(id).bind(now).execute(&mut *tx).await?;
+                }
+            })
+        };
+        self.attempt(StoreOp::Record, done).await
+    }
+
+    /// Closes what dead nodes left open, at the time when they were last seen; tells how many there were.
+    async fn reap(&self) -> Result<usize, StoreError> {
+        const SQL: &str = "SELECT id, seen_at, CURRENT_TIMESTAMP AS now FROM nodes WHERE id <> $1";
+        let node = &*self.node;
+        let others = async {
+            on!(self, pool => sqlx::query_as::<_, NodeRow>(SQL).bind(node).fetch_all(pool).await)
+        };
+        let others = self.attempt(StoreOp::Reap, others).await?;
+        // A file has one server, so all others are dead.
+        let alone = matches!(self.pool, Pool::Sqlite(_));
+        let dead = others
+            .iter()
+            .filter(|other| alone || other.now - other.seen_at > DEAD);
+        let mut count = 0;
+        for other in dead {
+            self.bury(&other.id, other.seen_at).await?;
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    /// Closes the open stays of a node, which was last there `at`.
+    async fn bury(&self, node: &str, at: OffsetDateTime) -> Result<(), StoreError> {
+        let buried = async {
+            in_transaction!(self, tx => {
+                let stays: Vec<OpenStay> = sqlx::query_as(OPEN_STAYS).bind(node).fetch_all(&mut *tx).await?;
+                for stay in stays {
+                    let left = at.max(stay.joined_at);
+                    sqlx::query(END_STAY).bind(stay.id).bind(left).bind(between(stay.joined_at, left))
+                        .execute(&mut *tx).await?;
+                }
+                sqlx::query("DELETE FROM nodes WHERE id = $1").bind(node).execute(&mut *tx).await?;
+            })
+        };
+        self.attempt(StoreOp::Reap, buried).await
+    }
+
+    /// The rooms that are open.
+    async fn open_rooms(&self) -> Result<Vec<RoomChange>, StoreError> {
+        const SQL: &str = "SELECT id, name, owner_id, max_users, status, created_at, ended_at FROM rooms \
+                           WHERE status = 'active' ORDER BY created_at DESC LIMIT 100000";
+        let rows = async {
+            on!(self, pool => sqlx::query_as::<_, super::RoomRow>(SQL).fetch_all(pool).await)
+        };
+        let rows = self.attempt(StoreOp::Rooms, rows).await?;
+        let opened = rows.into_iter().filter_map(|row| {
+            Some(RoomChange::Opened {
+                room: RoomId::parse(&row.id).ok()?,
+                name: row.name.into(),
+                owner: row.owner_id.into(),
+                most: usize::try_from(row.max_users).ok()?,
+                at: u64::try_from(row.created_at.unix_timestamp_nanos() / 1_000_000).ok()?,
+            })
+        });
+        Ok(opened.collect())
+    }
+}
+
+/// A connection's name: the library uses one socket id in all namespaces.
+fn label(peer: PeerId) -> String {
+    format!("{}#{}", peer.namespace.path(), peer.socket.as_str())
+}
+
+fn moment(unix_ms: u64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
+}
+
+fn seconds(stayed: Duration) -> i32 {
+    i32::try_from(stayed.as_secs()).unwrap_or(i32::MAX)
+}
+
+fn between(from: OffsetDateTime, to: OffsetDateTime) -> i32 {
+    i32::try_from((to - from).whole_seconds()).unwrap_or(i32::MAX)
+}
