@@ -1,10 +1,10 @@
-//! The scan relay on socketioxide and axum with nothing else: no token is checked, nothing is limited,
-//! measured, logged or kept in order. What Signalbox adds is the difference to this. One worker thread, as
+//! The scan relay and the signaling on socketioxide and axum with nothing else: no token is checked, nothing is
+//! limited, measured, logged or kept in order. What Signalbox adds is the difference to this. One worker thread, as
 //! Signalbox has on two cores.
 use axum::serve::ListenerExt;
 use serde::{Deserialize, Serialize};
-use serde_json::{Value, json};
-use socketioxide::{SocketIo, extract::{Data, SocketRef}};
+use serde_json::{Value, json, value::RawValue};
+use socketioxide::{SocketIo, extract::{Data, SocketRef}, socket::Sid};
 
 #[derive(Clone)]
 struct Role(String);
@@ -41,6 +41,27 @@ struct Navigate<'a> {
     from_socket_id: String,
 }
 
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct JoinRoom {
+    room_id: String,
+}
+
+/// An offer, an answer or a candidate, as it comes and as it goes on.
+#[derive(Deserialize, Serialize)]
+struct Signal {
+    #[serde(skip_serializing)]
+    to: Sid,
+    #[serde(skip_deserializing)]
+    from: Option<Sid>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offer: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    answer: Option<Box<RawValue>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    candidate: Option<Box<RawValue>>,
+}
+
 async fn connected(socket: SocketRef) {
     socket.on("registerClient", async |s: SocketRef, Data(data): Data<Register>| {
         s.extensions.insert(Role(data.role));
@@ -61,6 +82,20 @@ async fn connected(socket: SocketRef) {
         };
         s.within(scan.session_id).emit("navigate", &navigate).await.ok();
     });
+    socket.on("join", async |s: SocketRef, Data(data): Data<JoinRoom>| {
+        let peers: Vec<_> = s.within(data.room_id.clone()).sockets().iter().map(|p| json!({ "peerId": p.id })).collect();
+        s.join(data.room_id.clone());
+        s.emit("existing-peers", &[peers]).ok();
+        s.to(data.room_id).emit("peer-joined", &json!({ "peerId": s.id })).await.ok();
+    });
+    for event in ["offer", "answer", "ice-candidate"] {
+        socket.on(event, async move |s: SocketRef, io: SocketIo, Data(mut signal): Data<Signal>| {
+            signal.from = Some(s.id);
+            if let Some(peer) = io.get_socket(signal.to) {
+                peer.emit(event, &signal).ok();
+            }
+        });
+    }
 }
 
 #[tokio::main(worker_threads = 1)]
