@@ -134,7 +134,7 @@ async fn sqlite(
         None => SqliteConnectOptions::new().filename(settings.data_dir.join("signalbox.db")),
     };
     let file = options.get_filename().to_owned();
-    if file.to_string_lossy().contains(":memory:") {
+    if url.is_some_and(|url| url.contains(":memory:") || url.contains("mode=memory")) {
         return Err(wrong("a database in memory keeps nothing"));
     }
     let shown = file.display();

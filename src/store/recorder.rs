@@ -147,17 +147,34 @@ impl Recorder {
         let mut beat = tokio::time::interval(BEAT);
         beat.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         let mut retry = FIRST_RETRY;
-        let mut loaded = self.store.up();
+        // At the start, opening it has said so.
+        let mut well = self.store.up();
+        let mut loaded = well;
         loop {
             if !self.store.up() || !loaded {
                 self.shared.behind.store(true, Ordering::Release);
+                if std::mem::replace(&mut well, false) {
+                    tracing::error!(
+                        target: "signalbox::store",
+                        component = "store",
+                        waiting = self.receiver.len() + self.batch.len(),
+                        "The database is away. Rooms go on; what happens in them is written when it is back."
+                    );
+                }
                 match self.recover(&*rooms).await {
                     Ok(()) => {
-                        (loaded, retry) = (true, FIRST_RETRY);
+                        (loaded, well, retry) = (true, true, FIRST_RETRY);
                         self.shared.behind.store(false, Ordering::Release);
                     }
                     Err(fault) => {
-                        self.complain(&fault, retry == FIRST_RETRY);
+                        if let Unusable::Never(why) = fault {
+                            tracing::error!(
+                                target: "signalbox::store",
+                                component = "store",
+                                detail = why.as_str(),
+                                "The database is back, but cannot be used."
+                            );
+                        }
                         tokio::select! {
                             () = &mut stop => break,
                             () = tokio::time::sleep(retry) => {}
@@ -206,24 +223,6 @@ impl Recorder {
                 lost,
                 "The server stops while the database is away; the next start sets the rooms right."
             );
-        }
-    }
-
-    fn complain(&self, fault: &Unusable, first: bool) {
-        match fault {
-            Unusable::Never(why) => tracing::error!(
-                target: "signalbox::store",
-                component = "store",
-                detail = why.as_str(),
-                "The database cannot be used."
-            ),
-            Unusable::Away if first => tracing::error!(
-                target: "signalbox::store",
-                component = "store",
-                waiting = self.receiver.len() + self.batch.len(),
-                "The database is away. Rooms go on; what happens in them is written when it is back."
-            ),
-            Unusable::Away => {}
         }
     }
 

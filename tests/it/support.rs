@@ -20,6 +20,7 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) address: SocketAddr,
     pub(crate) dir: PathBuf,
+    keep: bool,
 }
 
 impl Server {
@@ -27,6 +28,10 @@ impl Server {
     pub(crate) fn start(settings: &[(&str, &str)]) -> Self {
         let dir = std::env::temp_dir().join(format!("signalbox-it-{:x}", rand::random::<u64>()));
         fs::create_dir_all(&dir).unwrap();
+        Self::start_in(dir, settings)
+    }
+
+    fn start_in(dir: PathBuf, settings: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
             .current_dir(&dir)
             .env_clear()
@@ -53,7 +58,16 @@ impl Server {
             child,
             address,
             dir,
+            keep: false,
         }
+    }
+
+    /// Kills it without warning and starts another one in the same directory.
+    pub(crate) fn killed_and_restarted(mut self, settings: &[(&str, &str)]) -> Self {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+        self.keep = true;
+        Self::start_in(self.dir.clone(), settings)
     }
 
     /// A plain connection with a read limit, so that a test fails instead of hanging.
@@ -174,7 +188,9 @@ impl Drop for Server {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_dir_all(&self.dir);
+        if !self.keep {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
     }
 }
 
