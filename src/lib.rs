@@ -5,11 +5,11 @@
 //!  client ──▶ │ handshake ▶ inbox (ordered, per socket) ▶      │
 //!             │   observe( guard ▶ family.handle ) ▶ Decision  │ ──▶ outbox ──▶ clients
 //!             └──────┬──────────────────┬──────────────────────┘
-//!                    │                  └─ live   (short-lived, in memory)
-//!               telemetry
+//!                    │                  ├─ live   (short-lived, in memory)
+//!               telemetry               └─ store  (durable: SQLite │ PostgreSQL)
 //! ```
 //!
-//! Imports point one way: main → app → gateway, http → families → guard, live → event → settings.
+//! Imports point one way: main → app → gateway, http → families → guard, live, store → event → settings.
 //! `telemetry` knows event names, outcomes and facts, never sockets. `tests/architecture.rs` enforces it.
 
 pub mod accounts;

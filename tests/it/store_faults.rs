@@ -188,6 +188,10 @@ fn rooms_are_there_again_after_a_kill_and_stays_are_closed() {
     let mut a = Client::connect(&server, "a", "monitor");
     let mut b = Client::connect(&server, "b", "monitor");
     meet(&mut a, &mut b, "survivor");
+    eventually("the stays", || {
+        let (_, page) = api(&server, "/api/rooms/survivor/participants", "a");
+        (page["participants"].as_array()?.len() == 2).then_some(())
+    });
     let server = server.killed_and_restarted(&[]);
     let mut b = Client::connect(&server, "b", "monitor");
     assert_eq!(
