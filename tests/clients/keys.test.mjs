@@ -245,8 +245,8 @@ describe('tokens of other issuers', { concurrency: true }, () => {
       });
 
       attack('an end that is none', () => keys.flatMap((each) => [
-        undefined, null, `${seconds(3600)}`, '', [seconds(3600)], { at: seconds(3600) }, true, -1, 0, 'never', seconds(3600) * -1,
-      ].map((exp) => issue(each, { claims: { exp } }))).filter((given) => ![0].includes(JSON.parse(Buffer.from(given.split('.')[1], 'base64url')).exp)));
+        undefined, null, `${seconds(3600)}`, '', [seconds(3600)], { at: seconds(3600) }, true, -1, seconds(3600) * -1, 'never',
+      ].map((exp) => issue(each, { claims: { exp } }))));
 
       attack('not yet', () => keys.flatMap((each) => [seconds(60), seconds(3600), 1e15].map((nbf) => issue(each, { claims: { nbf } }))));
 
@@ -345,6 +345,8 @@ describe('tokens of other issuers', { concurrency: true }, () => {
   });
 
   describe('keys that change', () => {
+    const failedReading = (server) => until('the failed reading', () => server.log().some((line) => line.includes('The public keys could not be read; the last ones stand.')));
+
     it('a new key is good at its first connect, an old one until a set without it was read', async () => {
       const [old, next] = [key('RS256', 'old'), key('ES256', 'next')];
       const its = await issuer(set(old));
@@ -418,10 +420,9 @@ describe('tokens of other issuers', { concurrency: true }, () => {
     it('a file is read again for a new key, and stands while it is broken', async () => {
       const [old, next] = [key('ES256', 'old'), key('RS256', 'next')];
       const source = file(set(old));
-      const started = Date.now();
       const server = await start({ JWKS_FILE: source, JWKS_REFRESH: '1s' });
       fs.writeFileSync(source, set(old).slice(0, 40));
-      await until('a reading of the broken file', () => Date.now() - started > LEAST_INTERVAL + 1_500);
+      await failedReading(server);
       await opens(server, issue(old));
       fs.writeFileSync(source, set(next));
       await until('the new key', async () => (await knock(server, issue(next))) === 'connected');
@@ -446,7 +447,7 @@ describe('tokens of other issuers', { concurrency: true }, () => {
         const good = its.answer;
         its.answer = answer(next);
         const asked = its.asked.length;
-        await until('the failed reading', () => its.asked.length > asked);
+        await until('the question', () => its.asked.length > asked);
         // Nobody whose key is known waits for it.
         const began = Date.now();
         await opens(server, issue(old));
@@ -454,6 +455,7 @@ describe('tokens of other issuers', { concurrency: true }, () => {
         await refused(server, issue(next));
         await opens(server, issue(old));
         await opens(server, token('user'));
+        await failedReading(server);
         assert.deepEqual(bait.asked, []);
         its.answer = good;
         its.text = set(next);

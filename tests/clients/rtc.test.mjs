@@ -135,6 +135,49 @@ describe('rooms', () => {
     [a, b].forEach((s) => s.close());
   });
 
+  it('lets nobody speak for another, to themselves, to the gone, or to another room', async () => {
+    const [a, b, stranger] = ['a', 'b', 'stranger'].map((name) => user(server.url, name));
+    await a.emitWithAck('join', { roomId: 'honest', userId: 'b' });
+    const joined = once(a, 'peer-joined');
+    await b.emitWithAck('join', { roomId: 'honest', userId: 'a' });
+    assert.deepEqual(await joined, { peerId: b.id, userId: 'b' });
+    await stranger.emitWithAck('join', { roomId: 'other-room' });
+    const heard = once(b, 'offer');
+    a.emit('offer', { to: b.id, from: stranger.id, offer: 1 });
+    assert.deepEqual(await heard, { from: a.id, offer: 1 });
+    const code = async (socket, to) => (await socket.emitWithAck('offer', { to, offer: 1 })).error.code;
+    assert.equal(await code(a, a.id), 'FORBIDDEN');
+    assert.equal(await code(a, stranger.id), 'FORBIDDEN');
+    assert.equal(await code(stranger, a.id), 'FORBIDDEN');
+    assert.equal(await code(a, 'A'.repeat(16)), 'NOT_FOUND');
+    for (const to of ['honest', '', 7, null, { $ne: 1 }, [b.id]]) assert.equal(await code(a, to), 'VALIDATION_ERROR', JSON.stringify(to));
+    const gone = b.id;
+    b.close();
+    await once(a, 'peer-left');
+    assert.equal(await code(a, gone), 'NOT_FOUND');
+    [a, stranger].forEach((s) => s.close());
+  });
+
+  it('slows down whoever sends 1,000 candidates a second, and closes a flood', async () => {
+    const own = await startServer();
+    const [a, b] = [user(own.url, 'a'), user(own.url, 'b')];
+    await a.emitWithAck('join', { roomId: 'flooded' });
+    await b.emitWithAck('join', { roomId: 'flooded' });
+    let got = 0;
+    b.on('ice-candidate', () => { got += 1; });
+    const sent = Array.from({ length: 1_000 }, () => a.emitWithAck('ice-candidate', { to: b.id, candidate: {} }));
+    const answers = await Promise.all(sent);
+    const refused = answers.filter((answer) => answer.error?.code === 'RATE_LIMIT').length;
+    assert.ok(refused > 300 && refused <= 500, `${refused} refused: the burst of 500 and 100 a second pass`);
+    await until('the others', () => got === 1_000 - refused);
+    const closed = once(a, 'disconnect');
+    for (let i = 0; i < 60_000; i += 1) a.emit('ice-candidate', { to: b.id, candidate: {} });
+    await closed;
+    assert.ok((await own.metrics())['signalbox_rate_limited_total{layer="event"}'] >= refused);
+    [a, b].forEach((s) => s.close());
+    await own.stop();
+  });
+
   it('counts rooms and signals, and puts none of what they say anywhere', async () => {
     const own = await startServer({ LOG_LEVEL: 'trace' });
     const [a, b] = [user(`${own.url}/rtc`, 'a'), user(`${own.url}/rtc`, 'b')];

@@ -37,9 +37,9 @@ fn meet(a: &mut Client, b: &mut Client, room: &str) {
     assert_eq!(sent, json!({"delivered": true}), "{joined}");
 }
 
-fn up(server: &Server, wanted: f64) {
+fn up(server: &Server, wanted: bool) {
     eventually("the store's gauge", || {
-        (server.metric("signalbox_store_up") == wanted).then_some(())
+        ((server.metric("signalbox_store_up") > 0.5) == wanted).then_some(())
     });
 }
 
@@ -64,7 +64,7 @@ fn signaling_goes_on_without_postgresql_and_catches_up() {
 
     postgres.crash();
     meet(&mut a, &mut b, "meanwhile");
-    up(&server, 0.0);
+    up(&server, false);
     meet(&mut a, &mut b, "meanwhile-2");
     let gone = b.ask("leave", &json!({"roomId": "before"}));
     assert_eq!(gone["success"], true);
@@ -82,7 +82,7 @@ fn signaling_goes_on_without_postgresql_and_catches_up() {
     assert!(server.metric("signalbox_store_changes_waiting") > 0.0);
 
     postgres.run();
-    up(&server, 1.0);
+    up(&server, true);
     let stays = eventually("what happened meanwhile", || {
         let stays = postgres.sql(
             "SELECT room_id, user_id, left_at IS NULL FROM room_participants ORDER BY room_id, user_id",
@@ -100,7 +100,7 @@ fn signaling_goes_on_without_postgresql_and_catches_up() {
             "meanwhile-2|b|t"
         ]
     );
-    assert_eq!(server.metric("signalbox_store_changes_lost_total"), 0.0);
+    assert!(server.metric("signalbox_store_changes_lost_total") < 0.5);
     let lines = server.logs("error", |lines| !lines.is_empty());
     let away = lines
         .iter()
@@ -120,7 +120,7 @@ fn it_starts_without_postgresql_and_uses_it_once_it_is_there() {
     let unknown = b.ask("join-room", &json!("perhaps"));
     assert_eq!(unknown["error"]["code"], "UNAVAILABLE", "nobody can know");
     postgres.run();
-    up(&server, 1.0);
+    up(&server, true);
     eventually("the room", || {
         (postgres.sql("SELECT status FROM rooms WHERE id = 'early'") == "active").then_some(())
     });
@@ -142,14 +142,14 @@ fn a_locked_table_or_a_frozen_server_stops_nobody() {
         (postgres.sql(locks) != "0").then_some(())
     });
     meet(&mut a, &mut b, "locked");
-    up(&server, 0.0);
+    up(&server, false);
     meet(&mut a, &mut b, "locked-2");
     locking.wait().unwrap();
-    up(&server, 1.0);
+    up(&server, true);
     eventually("both rooms", || {
         (postgres.sql("SELECT count(*) FROM room_participants") == "4").then_some(())
     });
-    assert!(server.metric("signalbox_store_changes_lost_total") == 0.0);
+    assert!(server.metric("signalbox_store_changes_lost_total") < 0.5);
 }
 
 #[test]
@@ -169,10 +169,10 @@ fn a_second_writer_on_the_file_delays_but_loses_nothing() {
     let mut said = BufReader::new(writer.stdout.take().unwrap());
     said.read_line(&mut line).unwrap();
     meet(&mut a, &mut b, "busy");
-    up(&server, 0.0);
+    up(&server, false);
     writer.stdin.take().unwrap().write_all(b"go on\n").unwrap();
     writer.wait().unwrap();
-    up(&server, 1.0);
+    up(&server, true);
     for peer in [&mut a, &mut b] {
         assert_eq!(
             peer.ask("leave", &json!({"roomId": "busy"}))["success"],
