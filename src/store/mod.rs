@@ -14,6 +14,7 @@ pub use recorder::{Recorder, Records, RoomKeeper};
 pub use rooms::{ParticipantRow, RoomRow};
 
 use crate::event::{StoreOp, StoreResult};
+use parking_lot::Mutex;
 use sqlx::{PgPool, SqlitePool};
 use std::{
     fmt,
@@ -52,6 +53,8 @@ pub struct Store {
     up: AtomicBool,
     /// Wakes the recorder when an operation found the database away.
     away: Notify,
+    /// Why it was away the last time.
+    fault: Mutex<Box<str>>,
     /// A login was ended.
     login_ended: Notify,
     /// This process, among the nodes.
@@ -78,30 +81,42 @@ macro_rules! on {
     };
 }
 
-/// Runs statements as one transaction that writes: `write!(store, tx => { … })`, where `tx` is a
-/// connection and the block a `Result`.
+/// Runs statements as one transaction that writes: `in_transaction!(store, tx => { … })`, where `tx` is a
+/// connection.
 macro_rules! in_transaction {
     ($store:expr, $tx:ident => $body:expr) => {
         match &$store.pool {
             $crate::store::Pool::Sqlite(pool) => {
                 // Taken for writing from the start: a read that becomes a write can fail as busy.
-                let mut transaction = pool.begin_with("BEGIN IMMEDIATE").await?;
-                let $tx = &mut *transaction;
-                let output = $body;
-                transaction.commit().await?;
-                Ok(output)
+                $crate::store::transaction!(pool, begin_with("BEGIN IMMEDIATE"), $tx => $body)
             }
             $crate::store::Pool::Postgres(pool) => {
-                let mut transaction = pool.begin().await?;
-                let $tx = &mut *transaction;
-                let output = $body;
-                transaction.commit().await?;
-                Ok(output)
+                $crate::store::transaction!(pool, begin(), $tx => $body)
             }
         }
     };
 }
-use {in_transaction, on};
+
+macro_rules! transaction {
+    ($pool:ident, $begin:ident($($how:literal)?), $tx:ident => $body:expr) => {{
+        let mut connection = $pool.acquire().await?;
+        let done: Result<_, sqlx::Error> = async {
+            let mut transaction = sqlx::Connection::$begin(&mut *connection, $($how)?).await?;
+            let $tx = &mut *transaction;
+            let output = $body;
+            transaction.commit().await?;
+            Ok(output)
+        }
+        .await;
+        if done.is_err() {
+            // After a full disk SQLite has rolled back by itself, which the library does not notice: the
+            // connection would refuse every transaction after this one.
+            connection.close_on_drop();
+        }
+        done
+    }};
+}
+use {in_transaction, on, transaction};
 
 impl Store {
     /// Whether the database answered lately.
@@ -141,6 +156,16 @@ impl Store {
         self.attempt(op, work).await
     }
 
+    fn note(&self, fault: &str) {
+        tracing::debug!(target: "signalbox::store", detail = fault, "A database operation failed.");
+        *self.fault.lock() = fault.into();
+    }
+
+    /// Why the database was away the last time. Nothing of a client's is in it.
+    fn fault(&self) -> Box<str> {
+        self.fault.lock().clone()
+    }
+
     /// One operation, with its time limit, measured.
     async fn attempt<T>(
         &self,
@@ -150,11 +175,20 @@ impl Store {
         let began = Instant::now();
         let (result, label) = match tokio::time::timeout(self.limit, work).await {
             Ok(Ok(done)) => (Ok(done), StoreResult::Ok),
-            Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => {
+            Ok(Err(sqlx::Error::PoolTimedOut)) => {
+                self.note("no connection to be had in time");
+                (Err(StoreError::Away), StoreResult::Timeout)
+            }
+            Err(_) => {
+                self.note("an operation took too long");
                 (Err(StoreError::Away), StoreResult::Timeout)
             }
             Ok(Err(error)) => {
-                let error = classify(&error);
+                let said = error;
+                let error = classify(&said);
+                if error == StoreError::Away {
+                    self.note(&reason(&said));
+                }
                 let label = match error {
                     StoreError::Conflict => StoreResult::Ok,
                     _ => StoreResult::Error,
@@ -167,6 +201,16 @@ impl Store {
             self.away.notify_one();
         }
         result
+    }
+}
+
+/// What an operator should read. Of errors that are [`StoreError::Away`], none quotes a row.
+fn reason(error: &sqlx::Error) -> String {
+    match error {
+        sqlx::Error::Database(said) => said.message().to_owned(),
+        sqlx::Error::Io(error) => error.to_string(),
+        sqlx::Error::PoolClosed => "the connections are closed".to_owned(),
+        _ => "the connection broke".to_owned(),
     }
 }
 

@@ -5,6 +5,7 @@ use crate::{
     event::StoreOp,
     settings::{self, Database},
 };
+use parking_lot::Mutex;
 use sqlx::{
     ConnectOptions,
     migrate::{MigrateError, Migrator},
@@ -75,6 +76,7 @@ impl Store {
             up: AtomicBool::new(false),
             away: Notify::new(),
             login_ended: Notify::new(),
+            fault: Mutex::default(),
             node: format!("{:032x}", rand::random::<u128>()),
             _lock: lock,
         };

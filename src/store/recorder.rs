@@ -157,6 +157,7 @@ impl Recorder {
                     tracing::error!(
                         target: "signalbox::store",
                         component = "store",
+                        detail = &*self.store.fault(),
                         waiting = self.receiver.len() + self.batch.len(),
                         "The database is away. Rooms go on; what happens in them is written when it is back."
                     );

@@ -1,6 +1,7 @@
 // Accounts: register, log in, refresh, log out, what their tokens open and for how long, and what is kept over a restart.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import http from 'node:http';
 import os from 'node:os';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
@@ -427,16 +428,31 @@ describe('logins', () => {
     });
   }
 
-  it('a login that ends while its socket moves to a WebSocket takes the socket along', async () => {
-    const who = await registered(server);
-    const logins = await Promise.all(Array.from({ length: 30 }, () => loggedIn(server, who)));
-    const all = [];
-    for (const login of logins) {
-      all.push(await open(server, login, { transports: ['polling', 'websocket'] }));
+  for (const [name, frames] of [['has not begun to probe', []], ['has probed', ['2probe']], ['has just moved', ['2probe', '5']]]) {
+    it(`a login that ends takes a socket along that moves to a WebSocket and ${name}`, async () => {
+      const login = await registered(server);
+      const where = `${server.url}/socket.io/?EIO=4`;
+      const { sid } = JSON.parse((await (await fetch(`${where}&transport=polling`)).text()).slice(1));
+      const polling = `${where}&transport=polling&sid=${sid}`;
+      await fetch(polling, { method: 'POST', body: `40${JSON.stringify({ token: login.token })}` });
+      assert.match(await (await fetch(polling)).text(), /40{"sid"/);
+      const headers = { connection: 'Upgrade', upgrade: 'websocket', 'sec-websocket-version': '13', 'sec-websocket-key': Buffer.alloc(16, 7).toString('base64') };
+      const connection = await new Promise((resolve, reject) => {
+        const asking = http.get(`${where}&transport=websocket&sid=${sid}`, { headers });
+        asking.on('upgrade', (_, socket, head) => resolve(Object.assign(socket, { got: head.toString('latin1') }))).on('error', reject);
+      });
+      sockets.push({ close: () => connection.destroy() });
+      connection.on('data', (data) => { connection.got += data.toString('latin1'); });
+      connection.on('end', () => { connection.over = true; }).on('error', () => { connection.over = true; });
+      for (const text of frames) {
+        connection.write(Buffer.concat([Buffer.from([0x81, 0x80 | text.length, 0, 0, 0, 0]), Buffer.from(text)]));
+        await until('the answer to the probe', () => connection.got.includes('3probe'));
+      }
       await post(server, 'logout', {}, login.token);
-    }
-    await until('the end of its sockets', () => all.every((socket) => !socket.connected), SOON);
-  });
+      await until('the end of its connection', () => connection.over, SOON);
+      assert.equal((await fetch(polling)).status, 400, 'and of its session');
+    });
+  }
 
   it('logging out with the access token alone needs no body', async () => {
     const login = await registered(server);

@@ -253,7 +253,8 @@ describe('tokens of other issuers', { concurrency: true }, () => {
       attack('another kind of token', () => keys.flatMap((each) => ['refresh', 'pairing', 'id', '', 'ACCESS'].map((type) => issue(each, { claims: { type } }))));
 
       attack('nobody, or somebody impossible', () => keys.flatMap((each) => [
-        { sub: undefined }, { sub: '' }, { sub: 7 }, { sub: null }, { sub: ['user'] }, { sub: 'a\u0000b' }, { sub: 'x'.repeat(201) }, { userId: { $ne: 1 } }, { userId: '' }, { userId: 1.5 }, { userId: [1] },
+        { sub: undefined }, { sub: '' }, { sub: 7 }, { sub: null }, { sub: ['user'] }, { sub: 'a\u0000b' }, { sub: 'x'.repeat(201) },
+        { userId: { $ne: 1 } }, { userId: '' }, { userId: 1.5 }, { userId: [1] },
       ].map((claims) => issue(each, { claims }))));
 
       attack('a signature that is not one', () => keys.flatMap((each) => {
@@ -266,11 +267,14 @@ describe('tokens of other issuers', { concurrency: true }, () => {
         const variants = [
           '', signature.slice(0, -1), signature.slice(0, -4), signature.slice(4), `${signature}A`, `${signature}AAAA`, `${signature}=`, `${signature}==`, `=${signature}`, ` ${signature}`,
           `${signature}\n`, `${signature}.`, `${signature}.${signature}`, signature.toLowerCase(), bytes.toString('base64').replace(/=*$/, '=='), bytes.toString('hex'),
-          ...[flipped, bytes.subarray(0, bytes.length / 2), Buffer.concat([bytes, bytes]), Buffer.concat([Buffer.alloc(1), bytes]), Buffer.concat([bytes, Buffer.alloc(8)]), Buffer.alloc(bytes.length), Buffer.alloc(bytes.length, 0xff)]
-            .map((b) => b.toString('base64url')),
+          ...[
+            flipped, bytes.subarray(0, bytes.length / 2), Buffer.concat([bytes, bytes]), Buffer.concat([Buffer.alloc(1), bytes]), Buffer.concat([bytes, Buffer.alloc(8)]),
+            Buffer.alloc(bytes.length), Buffer.alloc(bytes.length, 0xff),
+          ].map((b) => b.toString('base64url')),
         ];
         return [
-          ...variants.map((variant) => `${bare}.${variant}`), `${header}.${other[1]}.${signature}`, `${part({ alg: each.alg, kid: each.kid })}.${body}.${signature}`, bare, `${header}..${signature}`, `.${body}.${signature}`,
+          ...variants.map((variant) => `${bare}.${variant}`), `${header}.${other[1]}.${signature}`,
+          `${part({ alg: each.alg, kid: each.kid })}.${body}.${signature}`, bare, `${header}..${signature}`, `.${body}.${signature}`,
           `${header}.${signature}`, header, '.', '..', '...', 'null', '{}',
         ];
       }));
@@ -280,7 +284,9 @@ describe('tokens of other issuers', { concurrency: true }, () => {
       it('renewing a token with them is refused as well', async () => {
         const socket = knocking(server, issue(rsa));
         const renew = (given) => socket.emitWithAck('token:renew', { token: given });
-        for (const given of [hmac(pem, { kid: rsa.kid }), issue(attacker.RS256, { header: { kid: rsa.kid } }), issue(rsa, { claims: { type: 'refresh' } }), issue(rsa, { claims: { exp: undefined } }), `${issue(rsa)}A`]) {
+        for (const given of [
+          hmac(pem, { kid: rsa.kid }), issue(attacker.RS256, { header: { kid: rsa.kid } }), issue(rsa, { claims: { type: 'refresh' } }), issue(rsa, { claims: { exp: undefined } }), `${issue(rsa)}A`,
+        ]) {
           assert.equal((await renew(given)).error.code, 'AUTH_ERROR');
         }
         assert.equal((await renew(issue(ed))).success, true);
@@ -336,7 +342,8 @@ describe('tokens of other issuers', { concurrency: true }, () => {
     }
 
     it('JWKS_URL that is no address, or both sources', async () => {
-      for (const settings of [{ JWKS_URL: 'not an address' }, { JWKS_URL: 'ftp://127.0.0.1/' }, { JWKS_URL: 'file:///etc/passwd' }, { JWKS_FILE: file(set(key('EdDSA', 'x'))), JWKS_URL: 'http://127.0.0.1:9/' }]) {
+      const both = { JWKS_FILE: file(set(key('EdDSA', 'x'))), JWKS_URL: 'http://127.0.0.1:9/' };
+      for (const settings of [{ JWKS_URL: 'not an address' }, { JWKS_URL: 'ftp://127.0.0.1/' }, { JWKS_URL: 'file:///etc/passwd' }, both]) {
         const { code, err } = await run(settings);
         assert.equal(code, 2);
         assert.match(err, /^signalbox: JWKS_URL: [^\n]+\n$/);

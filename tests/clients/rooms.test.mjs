@@ -410,7 +410,9 @@ describe('rooms over HTTP', { concurrency: true }, () => {
 
   describe('ICE servers', () => {
     it('come with credentials that a TURN server computes as well', async () => {
-      const [STUN_URLS, TURN_URLS, TURN_SECRET] = ['stun:stun1.example.com:3478,stuns:stun2.example.com:5349', 'turn:turn.example.com:3478,turns:turn.example.com:5349?transport=tcp', 'a secret that only TURN servers know'];
+      const STUN_URLS = 'stun:stun1.example.com:3478,stuns:stun2.example.com:5349';
+      const TURN_URLS = 'turn:turn.example.com:3478,turns:turn.example.com:5349?transport=tcp';
+      const TURN_SECRET = 'a secret that only TURN servers know';
       const server = await start({ STUN_URLS, TURN_URLS, TURN_SECRET, TURN_TTL: '10m' });
       for (const [user, as] of [['user', token('user')], ['7', token('x', { userId: 7 })], ['김:철수 <b>', token('김:철수 <b>')]]) {
         const { iceServers, expiresAt, ...rest } = await read(server, 'ice-servers', as);

@@ -183,6 +183,39 @@ fn a_second_writer_on_the_file_delays_but_loses_nothing() {
 }
 
 #[test]
+fn a_full_disk_stops_nobody_and_is_caught_up_with() {
+    let server = Server::start_with_a_small_disk(&[FAR]);
+    let mut a = Client::connect(&server, "a", "monitor");
+    let mut b = Client::connect(&server, "b", "monitor");
+    let ballast = server.small_disk().join("ballast");
+    {
+        let mut file = fs::File::create(&ballast).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+    }
+    // The file has some free pages left: rooms until they are used up.
+    let rooms: Vec<String> = (0..200).map(|n| format!("crowded-{n}")).collect();
+    let until_full = rooms.iter().find(|room| {
+        meet(&mut a, &mut b, room);
+        for peer in [&mut a, &mut b] {
+            assert_eq!(peer.ask("leave", &json!({"roomId": room}))["success"], true);
+        }
+        server.metric("signalbox_store_up") < 0.5
+    });
+    assert!(until_full.is_some(), "the disk was never full");
+    meet(&mut a, &mut b, "full");
+    fs::remove_file(&ballast).unwrap();
+    up(&server, true);
+    for peer in [&mut a, &mut b] {
+        assert_eq!(
+            peer.ask("leave", &json!({"roomId": "full"}))["success"],
+            true
+        );
+    }
+    ended_stays(&server, "full", 2);
+    assert!(server.metric("signalbox_store_changes_lost_total") < 0.5);
+}
+
+#[test]
 fn rooms_are_there_again_after_a_kill_and_stays_are_closed() {
     let server = Server::start(&[]);
     let mut a = Client::connect(&server, "a", "monitor");

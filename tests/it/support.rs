@@ -31,10 +31,37 @@ impl Server {
         Self::start_in(dir, settings)
     }
 
+    /// Starts with a disk of 1 MiB at `data`, which others reach by [`Server::small_disk`].
+    pub(crate) fn start_with_a_small_disk(settings: &[(&str, &str)]) -> Self {
+        let dir = std::env::temp_dir().join(format!("signalbox-it-{:x}", rand::random::<u64>()));
+        fs::create_dir_all(dir.join("data")).unwrap();
+        let mount = format!(
+            "mount -t tmpfs -o size=1m tmpfs {}/data && exec {}",
+            dir.display(),
+            env!("CARGO_BIN_EXE_signalbox")
+        );
+        // A mount that only this process sees needs no rights that others would not have.
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &mount]);
+        Self::run(command, dir, settings)
+    }
+
+    pub(crate) fn small_disk(&self) -> PathBuf {
+        let seen_by = PathBuf::from(format!("/proc/{}/root", self.child.id()));
+        seen_by
+            .join(self.dir.strip_prefix("/").unwrap())
+            .join("data")
+    }
+
     fn start_in(dir: PathBuf, settings: &[(&str, &str)]) -> Self {
-        let mut child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
+        Self::run(Command::new(env!("CARGO_BIN_EXE_signalbox")), dir, settings)
+    }
+
+    fn run(mut command: Command, dir: PathBuf, settings: &[(&str, &str)]) -> Self {
+        let mut child = command
             .current_dir(&dir)
             .env_clear()
+            .env("PATH", std::env::var_os("PATH").unwrap_or_default())
             .env("PORT", "0")
             .env("HOST", "127.0.0.1")
             .env("SOCKET_JWT_SECRET", SECRET)
