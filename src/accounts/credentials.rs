@@ -2,7 +2,8 @@
 
 use crate::event::{Code, Refusal, Text, is_label};
 
-/// Longest e-mail (RFC 5321, section 4.5.3.1.3, less the brackets).
+/// Longest e-mail (RFC 5321, section 4.5.3.1.3, less the brackets), as it was sent: what the description of
+/// the API says about lengths is about that, too.
 const EMAIL_CHARS: usize = 254;
 /// Longest part before the @ (RFC 5321, section 4.5.3.1.1).
 const LOCAL_CHARS: usize = 64;
@@ -19,7 +20,7 @@ fn wrong(why: &str) -> Refusal {
 /// An e-mail in the one form in which it is stored and looked for: without spaces around, in lower case.
 /// Whether mail arrives there is not ours to know.
 pub(super) fn email(text: &str) -> Result<String, Refusal> {
-    let email = text.trim().to_lowercase();
+    let email = text.trim();
     let fine = email.split_once('@').is_some_and(|(local, domain)| {
         !local.is_empty()
             && local.chars().count() <= LOCAL_CHARS
@@ -29,8 +30,9 @@ pub(super) fn email(text: &str) -> Result<String, Refusal> {
             && !domain.ends_with('.')
     });
     let odd = |c: char| c.is_whitespace() || c.is_control();
-    if fine && email.chars().count() <= EMAIL_CHARS && !email.contains(odd) {
-        Ok(email)
+    if fine && text.chars().count() <= EMAIL_CHARS && !email.contains(odd) {
+        // Not before: some letters become two, and a name is not longer for it.
+        Ok(email.to_lowercase())
     } else {
         Err(wrong("email must be name@domain"))
     }
@@ -63,9 +65,14 @@ mod tests {
     fn an_e_mail_has_one_form() {
         assert_eq!(email(" Kim@Example.COM ").unwrap(), "kim@example.com");
         assert_eq!(email("Ünal@example.com").unwrap(), "ünal@example.com");
+        assert!(email(&format!("{}@example.com", "İ".repeat(64))).is_ok());
+        assert!(email(&format!("a@{}", "b".repeat(252))).is_ok());
         let long = format!("{}@example.com", "a".repeat(65));
+        let longer = format!("a@{}", "b".repeat(253));
+        let spaced = format!("a@{} ", "b".repeat(252));
         for wrong in [
-            "", "kim", "@x", "kim@", "a@b@c", "a b@c", "a@.c", "a@c.", "a\0@c.d", &long,
+            "", "kim", "@x", "kim@", "a@b@c", "a b@c", "a@.c", "a@c.", "a\0@c.d", &long, &longer,
+            &spaced,
         ] {
             assert!(email(wrong).is_err(), "{wrong:?}");
         }
@@ -74,6 +81,8 @@ mod tests {
     #[test]
     fn names_and_passwords_have_bounds() {
         assert_eq!(username(" 김철수 ").unwrap(), "김철수");
+        let padded = format!("{}\u{3000}", "김".repeat(50));
+        assert_eq!(username(&padded).unwrap().chars().count(), 50);
         for wrong in ["", "x", " ", "a\nb", &"x".repeat(51)] {
             assert!(username(wrong).is_err(), "{wrong:?}");
         }

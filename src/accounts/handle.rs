@@ -33,6 +33,9 @@ impl ClientEvent<Arc<Accounts>> for TokenRenew {
 
     async fn handle(self, cx: &Context, accounts: &Arc<Accounts>) -> Result<Decision, Rejection> {
         let now = cx.now.unix_ms / 1000;
+        if let Some(keys) = accounts.verifier.unknown_key(&self.token) {
+            keys.refresh().await;
+        }
         let identity = accounts
             .verifier
             .verify(&self.token)

@@ -203,10 +203,11 @@ impl Accounts {
         refresh_token: Option<&str>,
         now: Moment,
     ) -> Result<(), AccountError> {
-        let login = match refresh_token {
+        let shown = match refresh_token {
             Some(token) => self.store.login_of(&hashed(token)).await?,
-            None => who.and_then(|who| who.login.as_deref()).map(str::to_owned),
+            None => None,
         };
+        let login = shown.or_else(|| who.and_then(|who| who.login.as_deref()).map(str::to_owned));
         match login {
             Some(login) => Ok(self.store.revoke(&login, at(now)).await?),
             None if who.is_some() => Ok(()),
@@ -251,9 +252,12 @@ impl Accounts {
         let login = secret();
         let refresh_token = secret();
         let hash = hashed(&refresh_token);
-        let begun = self
-            .store
-            .begin_login(user.id, &login, &hash, at(now), self.refresh_ttl);
+        let begun = self.store.begin_login(
+            user.id,
+            (&login, &hash),
+            at(now),
+            (self.refresh_ttl, self.access_ttl),
+        );
         begun.await?;
         self.pair(user, &login, refresh_token, now)
     }

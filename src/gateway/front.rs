@@ -9,7 +9,7 @@
 use super::{
     Engine,
     listener::{Caller, Stream},
-    transport::{SidSeal, TransportHandle},
+    transport::{SidSeal, TransportHandle, cut},
 };
 use crate::{
     event::{Code, SocketId, Text, WireError},
@@ -365,10 +365,13 @@ impl Front {
             let mut stream = parts.io.into_inner();
             stream.prepend(&parts.read_buf);
             if let Some(handle) = polling {
-                handle.upgraded(connection);
+                handle.upgraded(connection.clone());
             }
-            // Its errors are in the request, which we wrote.
-            let _ = engine.call((stream, bare)).await;
+            // This lasts as long as the session does, unless that ends before it has moved here: then
+            // nobody else would close the connection.
+            if engine.call((stream, bare)).await.is_err() {
+                cut(&connection);
+            }
         });
         let response = Response::builder()
             .status(StatusCode::SWITCHING_PROTOCOLS)

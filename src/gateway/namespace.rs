@@ -23,7 +23,13 @@ use socketioxide::{
     socket::{DisconnectReason, Socket},
 };
 use socketioxide_core::Value;
-use std::{fmt::Display, net::IpAddr, pin::Pin, sync::Arc, time::Instant};
+use std::{
+    fmt::Display,
+    net::IpAddr,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 type Admission<'a> = Pin<Box<dyn Future<Output = Result<(), Box<dyn Display + Send>>> + Send + 'a>>;
 
@@ -33,6 +39,10 @@ pub(super) struct Entrance {
     gateway: Arc<Gateway>,
     namespace: Namespace,
 }
+
+/// A client that was told to go closes the connection by itself; one that does not is cut off after this.
+/// Over polling, it comes for what it is told.
+const FAREWELL: Duration = Duration::from_secs(1);
 
 /// Marks our handlers for the library's traits.
 pub(super) struct Ours;
@@ -301,7 +311,7 @@ impl Gateway {
             cause,
             DisconnectCause::TokenExpired | DisconnectCause::TokenRevoked
         ) {
-            peer.transport.close();
+            peer.transport.close(FAREWELL);
         }
     }
 }

@@ -9,7 +9,14 @@ use crate::{
 use parking_lot::Mutex;
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide_core::Value;
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// A connection that the server ends stays open this long, so that what was queued is written: the engine
+/// stops writing when it sees the end of what the client sends.
+const LAST_WORDS: Duration = Duration::from_millis(50);
 
 /// What waits in a socket's inbox.
 #[derive(Debug)]
@@ -123,7 +130,7 @@ impl Peer {
         match cause {
             // What is queued for a client that does not read would keep the connection open.
             DisconnectCause::SendQueueFull | DisconnectCause::Flood => self.transport.abort(),
-            _ => self.transport.close(),
+            _ => self.transport.close(LAST_WORDS),
         }
     }
 

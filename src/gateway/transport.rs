@@ -74,6 +74,7 @@ struct State {
     connection: Option<Arc<TcpStream>>,
     id: Option<SocketId>,
     pending: Option<Permit<IpAddr>>,
+    closing: bool,
 }
 
 impl TransportHandle {
@@ -91,6 +92,7 @@ impl TransportHandle {
                 connection,
                 id: None,
                 pending: Some(pending),
+                closing: false,
             }),
             polling_end,
             _seat: seat,
@@ -130,11 +132,18 @@ impl TransportHandle {
         self.state.lock().connection = Some(connection);
     }
 
-    /// Ends it once everything queued has been written: the engine sees the end of what the client
-    /// sends, flushes and closes.
-    pub(super) fn close(&self) {
-        self.end(|connection| {
-            let _ = SockRef::from(connection).shutdown(Shutdown::Read);
+    /// Ends it after `last_words`, in which what is queued is written: the engine sees the end of what
+    /// the client sends, and closes. Once is enough.
+    pub(super) fn close(self: &Arc<Self>, last_words: Duration) {
+        if std::mem::replace(&mut self.state.lock().closing, true) {
+            return;
+        }
+        let handle = self.clone();
+        tokio::spawn(async move {
+            tokio::time::sleep(last_words).await;
+            handle.end(|connection| {
+                let _ = SockRef::from(connection).shutdown(Shutdown::Read);
+            });
         });
     }
 
@@ -145,13 +154,13 @@ impl TransportHandle {
 
     fn end(&self, how: impl FnOnce(&TcpStream)) {
         let state = self.state.lock();
-        match (&state.connection, state.id) {
-            (Some(connection), _) => how(connection),
-            // The receiver lives as long as the server: without it, everything ends anyway.
-            (None, Some(id)) => {
-                let _ = self.polling_end.send(id);
-            }
-            (None, None) => {}
+        if let Some(connection) = &state.connection {
+            how(connection);
+        }
+        // A session that began with polling may be on its way to the WebSocket: then the engine knows it
+        // as polling still. The receiver lives as long as the server; without it, everything ends anyway.
+        if let Some(id) = state.id {
+            let _ = self.polling_end.send(id);
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::settings::Jwks;
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, PublicKeyUse},
 };
 use parking_lot::RwLock;
 use serde::Deserialize;
@@ -129,6 +129,9 @@ fn parse(text: &str) -> Result<HashMap<String, (Algorithm, DecodingKey)>, String
 
 /// The key's kind decides, never a token. Shared secrets have no place in a public set.
 fn algorithm(key: &Jwk) -> Option<Algorithm> {
+    if key.common.public_key_use == Some(PublicKeyUse::Encryption) {
+        return None;
+    }
     let algorithm = match &key.algorithm {
         AlgorithmParameters::RSA(_) => Algorithm::RS256,
         AlgorithmParameters::EllipticCurve(ec) if ec.curve == EllipticCurve::P256 => {

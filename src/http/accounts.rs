@@ -16,21 +16,26 @@ use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 use utoipa::ToSchema;
 
+// The patterns say what `accounts::credentials` checks. White space and control characters are spelt out,
+// because `\s` is not the same set in every language that a client may check a pattern in.
+
 /// A new account.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "username": "kim", "email": "kim@example.com", "password": "correct horse battery" }))]
 pub(super) struct Registration {
-    /// The name that others see: 2 to 50 characters, no control characters.
+    /// The name that others see: 2 to 50 characters of any script, no control characters. White space around
+    /// it is taken away and does not count.
     #[schema(
-        example = "kim",
         min_length = 2,
-        max_length = 50,
-        pattern = "^[A-Za-z0-9][A-Za-z0-9 ._-]*[A-Za-z0-9]$"
+        pattern = "^[\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][^\\u0000-\\u001f\\u007f-\\u009f]{0,48}[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000][\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*$"
     )]
     username: String,
+    /// `name@domain`, the name of at most 64 characters. White space around it is taken away, and it is kept
+    /// in lower case.
     #[schema(
-        example = "kim@example.com",
+        min_length = 3,
         max_length = 254,
-        pattern = "^[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9-]{1,60}(\\.[A-Za-z0-9-]{1,60})*$"
+        pattern = "^[\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*[^@\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]{1,64}@[^.@\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]([^@\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*[^.@\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000])?[\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*$"
     )]
     email: String,
     /// 8 to 128 characters.
@@ -40,16 +45,20 @@ pub(super) struct Registration {
 
 /// E-mail and password.
 #[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "email": "kim@example.com", "password": "correct horse battery" }))]
 pub(super) struct Credentials {
-    #[schema(example = "kim@example.com")]
+    /// As registered; capital letters and white space around it do not matter.
     email: String,
+    /// As registered.
     #[schema(format = Password)]
     password: String,
 }
 
+/// What keeps a login going.
 #[derive(Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct RefreshToken {
+    /// The one of the last pair.
     refresh_token: String,
 }
 
@@ -57,6 +66,7 @@ pub(super) struct RefreshToken {
 #[derive(Default, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct WhichLogin {
+    /// Goes before the access token.
     #[serde(default)]
     refresh_token: Option<String>,
 }
@@ -72,7 +82,7 @@ pub(super) struct Account {
     created_at: String,
     /// The login before this one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     last_login: Option<String>,
 }
 
@@ -122,8 +132,8 @@ pub(super) struct Done {
 }
 
 /// Creates an account and logs it in.
-#[utoipa::path(post, path = "/api/auth/register", tag = "accounts",
-    responses((status = 201, body = Login), AccountErrors, (status = 409, body = super::error::ErrorBody, description = "CONFLICT: these details cannot be used")))]
+#[utoipa::path(post, path = "/api/auth/register", tag = "accounts", request_body = Registration,
+    responses((status = 201, body = Login, description = "The account is there and logged in"), AccountErrors, (status = 409, body = super::error::ErrorBody, description = "CONFLICT: these details cannot be used")))]
 pub(super) async fn register(
     State(http): State<Arc<Http>>,
     Address(from): Address,
@@ -136,8 +146,11 @@ pub(super) async fn register(
 }
 
 /// Logs in.
-#[utoipa::path(post, path = "/api/auth/login", tag = "accounts",
-    responses((status = 200, body = Login), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: e-mail or password is wrong")))]
+#[utoipa::path(post, path = "/api/auth/login", tag = "accounts", request_body = Credentials,
+    responses((status = 200, body = Login, description = "Logged in", links(
+        ("refresh" = (operation_id = "refresh", request_body = json!({ "refreshToken": "$response.body#/refreshToken" }), description = "The next pair")),
+        ("logout" = (operation_id = "logout", request_body = json!({ "refreshToken": "$response.body#/refreshToken" }), description = "The end")),
+    )), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: e-mail or password is wrong")))]
 pub(super) async fn login(
     State(http): State<Arc<Http>>,
     Address(from): Address,
@@ -149,8 +162,8 @@ pub(super) async fn login(
 }
 
 /// Gives a new pair of tokens for a refresh token, which is used up. Shown twice, it ends its login.
-#[utoipa::path(post, path = "/api/auth/refresh", tag = "accounts",
-    responses((status = 200, body = Login), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: the refresh token is not valid")))]
+#[utoipa::path(post, path = "/api/auth/refresh", tag = "accounts", request_body = RefreshToken,
+    responses((status = 200, body = Login, description = "The next pair"), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: the refresh token is not valid")))]
 pub(super) async fn refresh(
     State(http): State<Arc<Http>>,
     Body(given): Body<RefreshToken>,
@@ -163,8 +176,8 @@ pub(super) async fn refresh(
 }
 
 /// Ends a login: its tokens open nothing any more, its sockets are closed within seconds.
-#[utoipa::path(post, path = "/api/auth/logout", tag = "accounts", security((), ("bearer" = [])),
-    responses((status = 200, body = Done), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: neither token is one of ours")))]
+#[utoipa::path(post, path = "/api/auth/logout", tag = "accounts", request_body = WhichLogin, security((), ("bearer" = [])),
+    responses((status = 200, body = Done, description = "The login has ended, or had ended before"), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: neither token is one of ours")))]
 pub(super) async fn logout(
     State(http): State<Arc<Http>>,
     headers: HeaderMap,
@@ -181,7 +194,7 @@ pub(super) async fn logout(
 
 /// The account of the access token.
 #[utoipa::path(get, path = "/api/auth/me", tag = "accounts", security(("bearer" = [])),
-    responses((status = 200, body = Account), SignedInErrors, (status = 404, body = super::error::ErrorBody, description = "NOT_FOUND: the token's user has no account here")))]
+    responses((status = 200, body = Account, description = "The account"), SignedInErrors, (status = 404, body = super::error::ErrorBody, description = "NOT_FOUND: the token's user has no account here")))]
 pub(super) async fn me(
     State(http): State<Arc<Http>>,
     Bearer(who): Bearer,

@@ -112,6 +112,7 @@ pub(super) struct ErrorBody {
     error: ErrorDetail,
 }
 
+/// What went wrong.
 #[derive(ToSchema)]
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes what WireError writes")]
@@ -122,16 +123,17 @@ pub(super) struct ErrorDetail {
     /// For people, in the language of the server.
     message: String,
     /// Finds the log line and the trace of an INTERNAL error.
+    #[schema(nullable = false)]
     error_id: Option<String>,
 }
 
 macro_rules! errors {
-    ($(#[$doc:meta])* $name:ident: $($status:literal $variant:ident $text:literal,)*) => {
+    ($(#[$doc:meta])* $name:ident: $($status:literal $variant:ident $text:literal $((Retry-After: $wait:ident))?,)*) => {
         $(#[$doc])*
         #[derive(IntoResponses)]
         #[expect(dead_code, reason = "describes what handlers answer")]
         pub(super) enum $name {
-            $(#[response(status = $status, description = $text)] $variant(ErrorBody),)*
+            $(#[response(status = $status, description = $text $(, headers(("Retry-After" = $wait, description = "Seconds to wait")))?)] $variant(ErrorBody),)*
         }
     };
 }
@@ -139,24 +141,24 @@ macro_rules! errors {
 errors! {
     /// Of everything under `/api`.
     LimitErrors:
-    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
 }
 
 errors! {
     /// Of what takes credentials.
     AccountErrors:
     400 Invalid "VALIDATION_ERROR: the body is not as described",
-    413 TooLarge "PAYLOAD_TOO_LARGE",
-    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    413 TooLarge "PAYLOAD_TOO_LARGE: the body has more than 16 KiB",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
     500 Internal "INTERNAL: our fault, errorId finds the log line",
-    503 Unavailable "UNAVAILABLE: the database is away, try again later",
+    503 Unavailable "UNAVAILABLE: the database is away or too many passwords are being checked, try again later",
 }
 
 errors! {
     /// Of what asks for an access token.
     SignedInErrors:
     401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
-    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
     500 Internal "INTERNAL: our fault, errorId finds the log line",
     503 Unavailable "UNAVAILABLE: the database is away, try again later",
 }
@@ -166,7 +168,7 @@ errors! {
     PageErrors:
     400 Invalid "VALIDATION_ERROR: a parameter is not as described",
     401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
-    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
     500 Internal "INTERNAL: our fault, errorId finds the log line",
     503 Unavailable "UNAVAILABLE: the database is away, try again later",
 }

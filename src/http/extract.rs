@@ -2,7 +2,7 @@
 
 use super::{ApiError, Http};
 use crate::{
-    event::{Code, Identity, Text},
+    event::{Code, Identity, RoomId, Text},
     gateway::Caller,
     guard::{TokenFault, bearer, client_address},
 };
@@ -14,8 +14,12 @@ use axum::{
     },
     http::{StatusCode, request::Parts},
 };
-use serde::de::DeserializeOwned;
-use std::{net::IpAddr, sync::Arc};
+use serde::{
+    Deserialize, Deserializer,
+    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
+};
+use std::{fmt, marker::PhantomData, net::IpAddr, sync::Arc};
+use utoipa::IntoParams;
 
 /// The bearer of an access token.
 pub(super) struct Bearer(pub(super) Identity);
@@ -64,20 +68,45 @@ impl FromRequestParts<Arc<Http>> for Address {
     }
 }
 
-/// A JSON body.
+/// A JSON object in the body.
 pub(super) struct Body<T>(pub(super) T);
 
 impl<T: DeserializeOwned> FromRequest<Arc<Http>> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, http: &Arc<Http>) -> Result<Self, ApiError> {
-        let body = Json::<T>::from_request(request, http).await;
-        body.map(|Json(body)| Self(body)).map_err(|e| match e {
+        let body = Json::<Object<T>>::from_request(request, http).await;
+        let taken = body.map(|Json(Object(body))| Self(body));
+        taken.map_err(|e| match e {
             JsonRejection::BytesRejection(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
                 ApiError::new(http, Code::PayloadTooLarge, Text::TooLarge)
             }
             e => invalid(http, e.body_text()),
         })
+    }
+}
+
+/// What was written as an object. Left alone, serde takes an array as well, its elements for the fields in
+/// their order.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = T;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+
+        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
     }
 }
 
@@ -96,7 +125,13 @@ impl<T: DeserializeOwned> FromRequestParts<Arc<Http>> for Asked<T> {
 }
 
 /// The room in the path.
-pub(super) struct RoomOf(pub(super) crate::event::RoomId);
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct RoomOf {
+    /// The room's id.
+    #[param(value_type = String, example = "room-1", min_length = 3, max_length = 100, pattern = "^[A-Za-z0-9_-]{3,100}$")]
+    pub(super) id: RoomId,
+}
 
 impl FromRequestParts<Arc<Http>> for RoomOf {
     type Rejection = ApiError;
@@ -104,8 +139,8 @@ impl FromRequestParts<Arc<Http>> for RoomOf {
     async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
         let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, http).await;
         let Path(id) = path.map_err(|e| invalid(http, e.body_text()))?;
-        crate::event::RoomId::parse(&id)
-            .map(Self)
+        RoomId::parse(&id)
+            .map(|id| Self { id })
             .map_err(|text| ApiError::new(http, Code::ValidationError, text))
     }
 }

@@ -22,16 +22,19 @@ struct Memory {
     heap_used: u64,
 }
 
+/// How many scan sessions there are.
 #[derive(Serialize, ToSchema)]
 struct SessionCounts {
     total: usize,
     active: usize,
 }
 
+/// What there is at the moment.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     status: &'static str,
     uptime: f64,
+    #[schema(format = DateTime)]
     timestamp: String,
     sessions: SessionCounts,
     rooms: usize,
@@ -41,7 +44,7 @@ pub(super) struct Health {
 }
 
 /// The process, in the form of the original servers.
-#[utoipa::path(get, path = "/health", tag = "operations", responses((status = 200, body = Health)))]
+#[utoipa::path(get, path = "/health", tag = "operations", responses((status = 200, body = Health, description = "It answers")))]
 pub(super) async fn health(State(http): State<Arc<Http>>) -> Json<Health> {
     let sessions = (http.sources.sessions)();
     Json(Health {
@@ -64,20 +67,24 @@ pub(super) async fn health(State(http): State<Arc<Http>>) -> Json<Health> {
 #[into_params(parameter_in = Query)]
 pub(super) struct Page {
     /// At most so many; more than 1000 are cut to that.
-    limit: Option<usize>,
+    #[param(value_type = Option<usize>, maximum = 4_294_967_295_u32, default = 100)]
+    limit: Option<u32>,
     /// `next` of the page before.
     after: Option<String>,
 }
 
+/// A scan session.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct SessionDetail {
     session_id: String,
     has_mobile: bool,
     has_monitor: bool,
+    #[schema(format = DateTime)]
     created_at: String,
 }
 
+/// A page of scan sessions.
 #[derive(Serialize, ToSchema)]
 struct Sessions {
     total: usize,
@@ -85,12 +92,15 @@ struct Sessions {
     details: Vec<SessionDetail>,
     /// For `?after=`, when there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
+/// What there is at the moment, with the scan sessions.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Status {
     status: &'static str,
+    #[schema(format = DateTime)]
     timestamp: String,
     uptime: f64,
     memory: Memory,
@@ -100,19 +110,21 @@ pub(super) struct Status {
     version: &'static str,
 }
 
+/// Sessions on a page, unless asked for otherwise.
+const PAGE: u32 = 100;
 /// Most sessions on one page.
-const PAGE_MOST: usize = 1000;
+const PAGE_MOST: u32 = 1000;
 
 /// What is in it: scan sessions, by page.
-#[utoipa::path(get, path = "/status", tag = "operations", params(Page), security((), ("bearer" = [])),
-    responses((status = 200, body = Status), (status = 400, body = ErrorBody, description = "VALIDATION_ERROR: a parameter is not as described"),
+#[utoipa::path(get, path = "/status", tag = "operations", params(Page), security((), ("operator" = [])),
+    responses((status = 200, body = Status, description = "A page of scan sessions, and the totals"), (status = 400, body = ErrorBody, description = "VALIDATION_ERROR: a parameter is not as described"),
         (status = 401, body = ErrorBody, description = "AUTH_ERROR: METRICS_TOKEN is set and was not given")))]
 pub(super) async fn status(
     State(http): State<Arc<Http>>,
     Asked(page): Asked<Page>,
 ) -> Result<Json<Status>, ApiError> {
     let totals = (http.sources.sessions)();
-    let limit = page.limit.unwrap_or(100).min(PAGE_MOST);
+    let limit = page.limit.unwrap_or(PAGE).min(PAGE_MOST) as usize;
     let mut found = (http.sources.session_page)(page.after.as_deref(), limit + 1);
     let more = found.len() > limit;
     found.truncate(limit);
@@ -144,7 +156,7 @@ pub(super) async fn status(
 }
 
 /// The process runs. Nothing is looked at: a restart would not help a part that is away.
-#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200, content_type = "text/plain", body = String)))]
+#[utoipa::path(get, path = "/livez", tag = "operations", responses((status = 200, content_type = "text/plain", body = String, description = "It runs")))]
 pub(super) async fn livez() -> &'static str {
     "ok"
 }
@@ -155,6 +167,7 @@ struct Checks {
     store: &'static str,
 }
 
+/// Whether clients may come.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Ready {
     /// `ready` or `draining`.
@@ -166,7 +179,7 @@ pub(super) struct Ready {
 
 /// Clients may be sent here.
 #[utoipa::path(get, path = "/readyz", tag = "operations",
-    responses((status = 200, body = Ready), (status = 503, body = Ready, description = "It is starting or stopping")))]
+    responses((status = 200, body = Ready, description = "They may"), (status = 503, body = Ready, description = "It is starting or stopping")))]
 pub(super) async fn readyz(State(http): State<Arc<Http>>) -> (StatusCode, Json<Ready>) {
     let (code, status) = if http.ready.load(Ordering::Relaxed) {
         (StatusCode::OK, "ready")
@@ -184,6 +197,7 @@ pub(super) async fn readyz(State(http): State<Arc<Http>>) -> (StatusCode, Json<R
     (code, Json(ready))
 }
 
+/// What runs here.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Version {
     name: &'static str,
@@ -191,7 +205,7 @@ pub(super) struct Version {
 }
 
 /// Which version this is.
-#[utoipa::path(get, path = "/version", tag = "operations", responses((status = 200, body = Version)))]
+#[utoipa::path(get, path = "/version", tag = "operations", responses((status = 200, body = Version, description = "Name and version")))]
 pub(super) async fn version() -> Json<Version> {
     Json(Version {
         name: "signalbox",

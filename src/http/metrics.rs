@@ -10,8 +10,8 @@ use axum::{
 use std::sync::Arc;
 
 /// For Prometheus: text 0.0.4, or OpenMetrics 1.0 if that is asked for.
-#[utoipa::path(get, path = "/metrics", tag = "operations", security((), ("bearer" = [])),
-    responses((status = 200, content_type = "text/plain", body = String),
+#[utoipa::path(get, path = "/metrics", tag = "operations", security((), ("operator" = [])),
+    responses((status = 200, content((String = "text/plain"), (String = "application/openmetrics-text")), description = "All metrics"),
         (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: METRICS_TOKEN is set and was not given")))]
 pub(super) async fn metrics(
     State(http): State<Arc<Http>>,

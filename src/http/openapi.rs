@@ -11,17 +11,26 @@ use utoipa::{
 #[derive(OpenApi)]
 #[openapi(
     info(title = "Signalbox", description = "HTTP side of Signalbox. The Socket.IO events are described in the README."),
-    modifiers(&Bearer),
+    modifiers(&Tokens),
 )]
 pub(super) struct Document;
 
-struct Bearer;
+struct Tokens;
 
-impl Modify for Bearer {
+impl Modify for Tokens {
     fn modify(&self, document: &mut utoipa::openapi::OpenApi) {
-        let scheme = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         let components = document.components.get_or_insert_default();
-        components.add_security_scheme("bearer", scheme);
+        for (name, what) in [
+            ("bearer", "The access token of a login."),
+            (
+                "operator",
+                "The `METRICS_TOKEN` of the server, if it has one.",
+            ),
+        ] {
+            let mut scheme = Http::new(HttpAuthScheme::Bearer);
+            scheme.description = Some(what.into());
+            components.add_security_scheme(name, SecurityScheme::Http(scheme));
+        }
     }
 }
 
@@ -31,7 +40,7 @@ pub(super) struct Rendered(pub(super) Arc<str>);
 
 /// This description.
 #[utoipa::path(get, path = "/api/openapi.json", tag = "operations",
-    responses((status = 200, content_type = "application/json", body = Object), super::error::LimitErrors))]
+    responses((status = 200, content_type = "application/json", body = Object, description = "The document"), super::error::LimitErrors))]
 pub(super) async fn document(Extension(document): Extension<Rendered>) -> impl IntoResponse {
     (
         [(header::CONTENT_TYPE, "application/json")],

@@ -22,7 +22,10 @@ use utoipa::{IntoParams, ToSchema};
 const PAGE: u16 = 50;
 /// Most entries of a page.
 const PAGE_MOST: u16 = 200;
+/// Longest place in the order of rooms, in characters.
+const AFTER_MOST: usize = 100;
 
+/// Somebody may still join an active room; a closed one is history.
 #[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RoomStatus {
@@ -46,8 +49,9 @@ pub(super) struct RoomPage {
     /// Only these.
     status: Option<RoomStatus>,
     /// `next` of the page before.
-    #[param(max_length = 100)]
+    #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     after: Option<String>,
+    /// At most so many.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u16>,
 }
@@ -58,6 +62,7 @@ pub(super) struct RoomPage {
 pub(super) struct StayPage {
     /// `next` of the page before.
     after: Option<i64>,
+    /// At most so many.
     #[param(minimum = 1, maximum = 200, default = 50)]
     limit: Option<u16>,
 }
@@ -71,11 +76,12 @@ pub(super) struct Room {
     name: String,
     owner_id: String,
     max_users: i32,
+    #[schema(value_type = RoomStatus)]
     status: String,
     #[schema(format = DateTime)]
     created_at: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     ended_at: Option<String>,
 }
 
@@ -93,11 +99,13 @@ impl From<RoomRow> for Room {
     }
 }
 
+/// Rooms, in the order of their ids.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Rooms {
     rooms: Vec<Room>,
     /// For `after`, when there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<String>,
 }
 
@@ -111,10 +119,11 @@ pub(super) struct Stay {
     joined_at: String,
     /// Missing while it lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(format = DateTime)]
+    #[schema(format = DateTime, nullable = false)]
     left_at: Option<String>,
     /// Missing while it lasts.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     duration_seconds: Option<i32>,
 }
 
@@ -130,11 +139,13 @@ impl From<ParticipantRow> for Stay {
     }
 }
 
+/// Stays, oldest first.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Stays {
     participants: Vec<Stay>,
     /// For `after`, when there are more.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     next: Option<i64>,
 }
 
@@ -143,11 +154,14 @@ pub(super) struct Stays {
 pub(super) struct IceServer {
     urls: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     credential: Option<String>,
 }
 
+/// For an `RTCConfiguration`.
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct IceServers {
@@ -159,7 +173,7 @@ pub(super) struct IceServers {
 
 /// Rooms by id.
 #[utoipa::path(get, path = "/api/rooms", tag = "rooms", params(RoomPage), security(("bearer" = [])),
-    responses((status = 200, body = Rooms), PageErrors))]
+    responses((status = 200, body = Rooms, description = "A page of rooms"), PageErrors))]
 pub(super) async fn rooms(
     State(http): State<Arc<Http>>,
     Bearer(_): Bearer,
@@ -168,7 +182,8 @@ pub(super) async fn rooms(
     let limit = limit(&http, page.limit)?;
     let status = page.status.map(RoomStatus::as_str);
     let after = page.after.unwrap_or_default();
-    if after.contains('\0') {
+    // Any place in the order of ids will do, whether a room has it or not; none is longer than an id.
+    if after.contains('\0') || after.chars().count() > AFTER_MOST {
         let why = "after must be the next of a page".to_owned();
         return Err(ApiError::new(
             &http,
@@ -187,26 +202,26 @@ pub(super) async fn rooms(
 
 /// One room.
 #[utoipa::path(get, path = "/api/rooms/{id}", tag = "rooms", security(("bearer" = [])),
-    params(("id" = String, Path, min_length = 3, max_length = 100, pattern = "^[A-Za-z0-9_-]{3,100}$")),
-    responses((status = 200, body = Room), PageErrors, (status = 404, body = ErrorBody, description = "NOT_FOUND: no such room")))]
+    params(RoomOf),
+    responses((status = 200, body = Room, description = "The room"), PageErrors, (status = 404, body = ErrorBody, description = "NOT_FOUND: no such room")))]
 pub(super) async fn room(
     State(http): State<Arc<Http>>,
     Bearer(_): Bearer,
-    RoomOf(id): RoomOf,
+    RoomOf { id }: RoomOf,
 ) -> Result<Json<Room>, ApiError> {
     find(&http, id.as_str()).await.map(|row| Json(row.into()))
 }
 
 /// Who was in a room, when and for how long. For its owner, those who were in it, and admins.
 #[utoipa::path(get, path = "/api/rooms/{id}/participants", tag = "rooms", security(("bearer" = [])),
-    params(("id" = String, Path, min_length = 3, max_length = 100, pattern = "^[A-Za-z0-9_-]{3,100}$"), StayPage),
-    responses((status = 200, body = Stays), PageErrors,
+    params(RoomOf, StayPage),
+    responses((status = 200, body = Stays, description = "A page of stays"), PageErrors,
         (status = 403, body = ErrorBody, description = "FORBIDDEN: only its owner, those who were in it and admins"),
         (status = 404, body = ErrorBody, description = "NOT_FOUND: no such room")))]
 pub(super) async fn participants(
     State(http): State<Arc<Http>>,
     Bearer(who): Bearer,
-    RoomOf(id): RoomOf,
+    RoomOf { id }: RoomOf,
     Asked(page): Asked<StayPage>,
 ) -> Result<Json<Stays>, ApiError> {
     let limit = limit(&http, page.limit)?;
@@ -234,7 +249,7 @@ pub(super) async fn participants(
 
 /// STUN and TURN servers, with credentials for a while.
 #[utoipa::path(get, path = "/api/ice-servers", tag = "rooms", security(("bearer" = [])),
-    responses((status = 200, body = IceServers), SignedInErrors))]
+    responses((status = 200, body = IceServers, description = "The servers"), SignedInErrors))]
 pub(super) async fn ice(
     State(http): State<Arc<Http>>,
     who: Result<Bearer, ApiError>,

@@ -85,7 +85,10 @@ impl<'de> Deserialize<'de> for CreateRoom {
 fn check_name(name: &Value) -> Result<Box<str>, Text> {
     let name = name.as_str().ok_or(Text::InvalidRoomName)?;
     let length = name.trim().chars().count();
-    if (2..=50).contains(&length) {
+    // As given, but for what no name has: PostgreSQL refuses NUL, and a terminal obeys the others.
+    if name.chars().any(char::is_control) {
+        Err(Text::InvalidRoomName)
+    } else if (2..=50).contains(&length) {
         Ok(name.into())
     } else {
         Err(Text::RoomNameLength)

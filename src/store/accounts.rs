@@ -105,7 +105,8 @@ impl Store {
         self.run(StoreOp::Account, found).await
     }
 
-    /// Begins a login with its first refresh token, good for `ttl`. Old ended logins of the user go.
+    /// Begins a login with its first refresh token, good for `ttl`. Logins of the user whose tokens have
+    /// all ended go; access tokens are good for `access_ttl`.
     ///
     /// # Errors
     ///
@@ -113,16 +114,15 @@ impl Store {
     pub async fn begin_login(
         &self,
         user: i64,
-        login: &str,
-        token_hash: &str,
+        (login, token_hash): (&str, &str),
         now: OffsetDateTime,
-        ttl: Duration,
+        (ttl, access_ttl): (Duration, Duration),
     ) -> Result<(), StoreError> {
         const TIDY: &str = "DELETE FROM logins WHERE user_id = $1 AND NOT EXISTS \
                             (SELECT 1 FROM refresh_tokens t WHERE t.login_id = logins.id AND t.expires_at > $2)";
         let begun = async {
             in_transaction!(self, tx => {
-                sqlx::query(TIDY).bind(user).bind(now).execute(&mut *tx).await?;
+                sqlx::query(TIDY).bind(user).bind(now - access_ttl).execute(&mut *tx).await?;
                 sqlx::query("INSERT INTO logins (id, user_id, created_at) VALUES ($1, $2, $3)")
                     .bind(login).bind(user).bind(now).execute(&mut *tx).await?;
                 sqlx::query("INSERT INTO refresh_tokens (token_hash, login_id, created_at, expires_at) VALUES ($1, $2, $3, $4)")

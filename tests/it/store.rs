@@ -152,7 +152,7 @@ async fn accounts(store: &Arc<Store>) {
 
     let day = Duration::from_hours(24);
     store
-        .begin_login(kim.id, "login-1", "one", now, day)
+        .begin_login(kim.id, ("login-1", "one"), now, (day, day))
         .await
         .unwrap();
     assert!(
@@ -195,7 +195,7 @@ async fn accounts(store: &Arc<Store>) {
     assert!(store.revoked_since(now + day).await.unwrap().is_empty());
 
     store
-        .begin_login(kim.id, "login-2", "four", now, day)
+        .begin_login(kim.id, ("login-2", "four"), now, (day, day))
         .await
         .unwrap();
     store.revoke("login-2", now).await.unwrap();
@@ -206,7 +206,7 @@ async fn accounts(store: &Arc<Store>) {
 
     // Of many that show one token at once, exactly one gets the next.
     store
-        .begin_login(kim.id, "login-3", "race", now, day)
+        .begin_login(kim.id, ("login-3", "race"), now, (day, day))
         .await
         .unwrap();
     let mut racers = JoinSet::new();
