@@ -80,7 +80,7 @@ pub(super) struct Account {
     email: String,
     #[schema(format = DateTime)]
     created_at: String,
-    /// The login before this one.
+    /// The latest login; missing before the first.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime, nullable = false)]
     last_login: Option<String>,
@@ -176,14 +176,14 @@ pub(super) async fn refresh(
 }
 
 /// Ends a login: its tokens open nothing any more, its sockets are closed within seconds.
-#[utoipa::path(post, path = "/api/auth/logout", tag = "accounts", request_body = WhichLogin, security((), ("bearer" = [])),
+#[utoipa::path(post, path = "/api/auth/logout", tag = "accounts", request_body = Option<WhichLogin>, security((), ("bearer" = [])),
     responses((status = 200, body = Done, description = "The login has ended, or had ended before"), AccountErrors, (status = 401, body = super::error::ErrorBody, description = "AUTH_ERROR: neither token is one of ours")))]
 pub(super) async fn logout(
     State(http): State<Arc<Http>>,
     headers: HeaderMap,
-    body: Body<WhichLogin>,
+    body: Option<Body<WhichLogin>>,
 ) -> Result<Json<Done>, ApiError> {
-    let Body(WhichLogin { refresh_token }) = body;
+    let WhichLogin { refresh_token } = body.map(|Body(which)| which).unwrap_or_default();
     let who = bearer(&headers).and_then(|token| http.verifier.verify(token).ok());
     let ended = http
         .accounts

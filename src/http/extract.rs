@@ -9,10 +9,10 @@ use crate::{
 use axum::{
     Json,
     extract::{
-        FromRequest, FromRequestParts, Path, Query, Request,
+        FromRequest, FromRequestParts, OptionalFromRequest, Path, Query, Request,
         rejection::{JsonRejection, PathRejection, QueryRejection},
     },
-    http::{StatusCode, request::Parts},
+    http::{StatusCode, header, request::Parts},
 };
 use serde::{
     Deserialize, Deserializer,
@@ -75,15 +75,32 @@ impl<T: DeserializeOwned> FromRequest<Arc<Http>> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, http: &Arc<Http>) -> Result<Self, ApiError> {
-        let body = Json::<Object<T>>::from_request(request, http).await;
-        let taken = body.map(|Json(Object(body))| Self(body));
-        taken.map_err(|e| match e {
-            JsonRejection::BytesRejection(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                ApiError::new(http, Code::PayloadTooLarge, Text::TooLarge)
-            }
-            e => invalid(http, e.body_text()),
-        })
+        let Object(body) = read(request, http).await?;
+        Ok(Self(body))
     }
+}
+
+/// Without a content type there is no body; `null` is none either.
+impl<T: DeserializeOwned> OptionalFromRequest<Arc<Http>> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, http: &Arc<Http>) -> Result<Option<Self>, ApiError> {
+        if !request.headers().contains_key(header::CONTENT_TYPE) {
+            return Ok(None);
+        }
+        let body: Option<Object<T>> = read(request, http).await?;
+        Ok(body.map(|Object(body)| Self(body)))
+    }
+}
+
+async fn read<T: DeserializeOwned>(request: Request, http: &Arc<Http>) -> Result<T, ApiError> {
+    let body = <Json<T> as FromRequest<_>>::from_request(request, http).await;
+    body.map(|Json(body)| body).map_err(|e| match e {
+        JsonRejection::BytesRejection(e) if e.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            ApiError::new(http, Code::PayloadTooLarge, Text::TooLarge)
+        }
+        e => invalid(http, e.body_text()),
+    })
 }
 
 /// What was written as an object. Left alone, serde takes an array as well, its elements for the fields in

@@ -19,7 +19,7 @@ pub struct StoredUser {
     pub password_hash: String,
     /// When it was created.
     pub created_at: OffsetDateTime,
-    /// The last login before this one.
+    /// The latest login, as of when this was read.
     pub last_login: Option<OffsetDateTime>,
 }
 
