@@ -5,6 +5,7 @@
 //! [`StoreError::Away`], what is recorded waits in memory, and the recorder brings the store back.
 
 mod accounts;
+mod changes;
 mod open;
 mod recorder;
 mod rooms;

@@ -1,6 +1,6 @@
 //! Opening the database: the file or the server, its tables, and every way in which it may be unusable.
 
-use super::{Pool, Seen, Store, StoreError, on, recorder};
+use super::{Pool, Seen, Store, StoreError, changes, on};
 use crate::{
     event::StoreOp,
     settings::{self, Database},
@@ -109,7 +109,7 @@ impl Store {
             Err(_) => return Err(Unusable::Away),
         }
         let node = &self.node;
-        let here = async { on!(self, pool => recorder::announce(pool, node).await) };
+        let here = async { on!(self, pool => changes::announce(pool, node).await) };
         self.attempt(StoreOp::Prepare, here)
             .await
             .map_err(|error| match error {
