@@ -66,12 +66,16 @@ class Relay(unittest.TestCase):
         seen = queue.Queue()
         monitor.on("navigate", seen.put)
         phone = self.client("p", "mobile", "s", transports)
+        own = queue.Queue()
+        phone.on("navigate", own.put)
         orders = []
         for i in range(200):
             phone.emit("scanOrder", {"sessionId": "s", "orderNo": f"O-{i}", "ts": i})
-            # This library gives up on a polling answer of more than 16 packets, whatever the server.
+            # This library gives up on a polling answer of more than 16 packets, whatever the server. The phone
+            # gets its scans back, so it is waited for as well.
             if i % 8 == 7:
                 orders += [seen.get(timeout=20) for _ in range(8)]
+                self.assertEqual([own.get(timeout=20)["orderNo"] for _ in range(8)], [o["orderNo"] for o in orders[-8:]])
         self.assertEqual([o["orderNo"] for o in orders], [f"O-{i}" for i in range(200)])
         self.assertEqual([o["seq"] for o in orders], list(range(1, 201)))
         ack = phone.call("scanOrder", {"sessionId": "other", "orderNo": "x", "ts": 1}, timeout=10)
