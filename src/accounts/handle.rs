@@ -33,9 +33,7 @@ impl ClientEvent<Arc<Accounts>> for TokenRenew {
 
     async fn handle(self, cx: &Context, accounts: &Arc<Accounts>) -> Result<Decision, Rejection> {
         let now = cx.now.unix_ms / 1000;
-        if let Some(keys) = accounts.verifier.unknown_key(&self.token) {
-            keys.refresh().await;
-        }
+        accounts.verifier.learn(&self.token).await;
         let identity = accounts
             .verifier
             .verify(&self.token)

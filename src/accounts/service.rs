@@ -2,7 +2,9 @@
 
 use super::credentials;
 use crate::{
-    event::{Code, Component, Failure, FailureKind, Identity, Moment, Refusal, Rejection, Text},
+    event::{
+        Code, Component, Failure, FailureKind, Identity, Moment, Refusal, Rejection, Text, utc,
+    },
     guard::{Claims, Keyed, PasswordFault, Passwords, Revoked, Verifier},
     settings::Settings,
     store::{NewAccount, Rotation, Store, StoreError, StoredUser},
@@ -10,7 +12,6 @@ use crate::{
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
 use std::{net::IpAddr, sync::Arc, time::Duration};
-use time::OffsetDateTime;
 
 /// Attempts to log in are counted over this.
 const LOGIN_WINDOW: Duration = Duration::from_mins(15);
@@ -138,7 +139,7 @@ impl Accounts {
             email: &email,
             password_hash: &hash,
         };
-        let user = match self.store.create_user(new, at(now)).await {
+        let user = match self.store.create_user(new, utc(now.unix_ms)).await {
             Ok(user) => user,
             Err(StoreError::Conflict) => {
                 return Err(Refusal::new(Code::Conflict, Text::CannotRegister).into());
@@ -183,7 +184,9 @@ impl Accounts {
     pub async fn refresh(&self, token: &str, now: Moment) -> Result<LoggedIn, AccountError> {
         let next = secret();
         let (old, new) = (hashed(token), hashed(&next));
-        let rotation = self.store.rotate(&old, &new, at(now), self.refresh_ttl);
+        let rotation = self
+            .store
+            .rotate(&old, &new, utc(now.unix_ms), self.refresh_ttl);
         match rotation.await? {
             Rotation::Rotated { login, user } => self.pair(user, &login, next, now),
             Rotation::Reused | Rotation::Refused => {
@@ -209,7 +212,7 @@ impl Accounts {
         };
         let login = shown.or_else(|| who.and_then(|who| who.login.as_deref()).map(str::to_owned));
         match login {
-            Some(login) => Ok(self.store.revoke(&login, at(now)).await?),
+            Some(login) => Ok(self.store.revoke(&login, utc(now.unix_ms)).await?),
             None if who.is_some() => Ok(()),
             None => Err(Refusal::new(Code::AuthError, Text::BadRefreshToken).into()),
         }
@@ -232,7 +235,11 @@ impl Accounts {
     /// it looks back as far as an access token may still be good.
     pub async fn learn_revoked(&self, first: bool, now: Moment) -> Option<Vec<String>> {
         let back = if first { self.access_ttl } else { LOOK_BACK };
-        let ended = self.store.revoked_since(at(now) - back).await.ok()?;
+        let ended = self
+            .store
+            .revoked_since(utc(now.unix_ms) - back)
+            .await
+            .ok()?;
         let until =
             (now.unix_ms / 1000).saturating_add(self.access_ttl.as_secs() + LOOK_BACK.as_secs());
         let news = ended
@@ -255,7 +262,7 @@ impl Accounts {
         let begun = self.store.begin_login(
             user.id,
             (&login, &hash),
-            at(now),
+            utc(now.unix_ms),
             (self.refresh_ttl, self.access_ttl),
         );
         begun.await?;
@@ -321,9 +328,4 @@ fn secret() -> String {
 /// What is stored of a secret: it has nothing to guess, so a plain hash will do.
 fn hashed(secret: &str) -> String {
     STANDARD_NO_PAD.encode(Sha256::digest(secret))
-}
-
-fn at(now: Moment) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(now.unix_ms) * 1_000_000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }

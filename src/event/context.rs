@@ -3,6 +3,7 @@
 use super::{Decision, EventName, Identity, Namespace, PeerId, PushName, Rejection, TraceContext};
 use serde::de::DeserializeOwned;
 use std::{sync::Arc, time::Instant};
+use time::OffsetDateTime;
 
 /// A point in time, on both clocks. Rules are given one; they never look at a clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +12,12 @@ pub struct Moment {
     pub instant: Instant,
     /// For people and tokens: milliseconds since 1970.
     pub unix_ms: u64,
+}
+
+/// Milliseconds since 1970 as a date; what is beyond all dates is 1970.
+pub fn utc(unix_ms: u64) -> OffsetDateTime {
+    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
+        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 /// What is known about one event besides its payload.

@@ -14,7 +14,7 @@ mod text;
 mod trace;
 mod wire;
 
-pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply};
+pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply, utc};
 pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, SignalKind, Target};
 pub use name::{EventName, PushName};
 pub(crate) use peer::is_label;

@@ -142,7 +142,7 @@ impl Entrance {
         rejection.map_or(Ok(()), Err)
     }
 
-    /// Reads the public keys again if the token names one that is not known: an issuer has changed keys.
+    /// Gives the verifier the chance to learn a new key, which may wait; without other issuers, at no cost.
     async fn learn(&self, socket: &Arc<Socket>, auth: Option<&Value>) {
         if self.gateway.settings.auth.jwks.is_none() {
             return;
@@ -150,12 +150,8 @@ impl Entrance {
         let Some(transport) = socket.req_parts().extensions.get::<Arc<TransportHandle>>() else {
             return;
         };
-        let auth = Auth::read(auth);
-        let keys = auth
-            .token(transport)
-            .and_then(|token| self.gateway.verifier.unknown_key(token));
-        if let Some(keys) = keys {
-            keys.refresh().await;
+        if let Some(token) = Auth::read(auth).token(transport) {
+            self.gateway.verifier.learn(token).await;
         }
     }
 

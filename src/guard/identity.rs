@@ -150,12 +150,15 @@ impl Verifier {
         }
     }
 
-    /// Whether the token names a key that is not known, but may be after reading the keys again. Then
-    /// that should be done before it is refused: its bearer would take that for being logged out.
-    pub fn unknown_key(&self, token: &str) -> Option<&Arc<KeySet>> {
-        let others = self.others.as_ref()?;
-        let kid = Self::foreign(token)?.1?;
-        others.get(&kid).is_none().then_some(others)
+    /// Reads the public keys again if the token names one that is not known: an issuer has changed keys.
+    /// Call it before [`Verifier::verify`] wherever that may wait; a bearer whose token is refused takes
+    /// that for being logged out.
+    pub async fn learn(&self, token: &str) {
+        let Some(others) = &self.others else { return };
+        let kid = Self::foreign(token).and_then(|(_, kid)| kid);
+        if kid.is_some_and(|kid| others.get(&kid).is_none()) {
+            others.refresh().await;
+        }
     }
 
     /// The algorithm and key id of a token that is not of the ring.

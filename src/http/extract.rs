@@ -30,9 +30,7 @@ impl FromRequestParts<Arc<Http>> for Bearer {
     async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
         let token = bearer(&parts.headers)
             .ok_or_else(|| ApiError::new(http, Code::AuthError, Text::NoToken))?;
-        if let Some(keys) = http.verifier.unknown_key(token) {
-            keys.refresh().await;
-        }
+        http.verifier.learn(token).await;
         match http.verifier.verify(token) {
             Ok(identity) => Ok(Self(identity)),
             Err(TokenFault::Expired) => {

@@ -1,47 +1,17 @@
 //! What changes of rooms become in the tables; which nodes are alive, and what dead ones left open.
 
 use super::{Pool, RoomRow, Store, StoreError, in_transaction, on};
-use crate::event::{PeerId, RoomChange, RoomId, StoreOp};
-use sqlx::{FromRow, PgPool, SqlitePool};
+use crate::event::{PeerId, RoomChange, RoomId, StoreOp, utc};
+use sqlx::FromRow;
 use std::{collections::HashSet, time::Duration};
 use time::OffsetDateTime;
 
 /// A node that was not seen for this long is dead.
 const DEAD: Duration = Duration::from_secs(15);
 
-/// Pools that a statement can be sent to, of either kind.
-pub(super) trait Announce {
-    async fn announce(&self, node: &str) -> Result<(), sqlx::Error>;
-}
-
 // By the database's clock: those of several nodes may differ.
 const ANNOUNCE: &str = "INSERT INTO nodes (id, seen_at) VALUES ($1, CURRENT_TIMESTAMP) \
                         ON CONFLICT (id) DO UPDATE SET seen_at = CURRENT_TIMESTAMP";
-
-impl Announce for SqlitePool {
-    async fn announce(&self, node: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(ANNOUNCE)
-            .bind(node)
-            .execute(self)
-            .await
-            .map(|_| ())
-    }
-}
-
-impl Announce for PgPool {
-    async fn announce(&self, node: &str) -> Result<(), sqlx::Error> {
-        sqlx::query(ANNOUNCE)
-            .bind(node)
-            .execute(self)
-            .await
-            .map(|_| ())
-    }
-}
-
-/// Says that a node is alive.
-pub(super) async fn announce(pool: &impl Announce, node: &str) -> Result<(), sqlx::Error> {
-    pool.announce(node).await
-}
 
 #[derive(FromRow)]
 struct NodeRow {
@@ -89,14 +59,12 @@ macro_rules! apply {
                     .bind(&**name)
                     .bind(&**owner)
                     .bind(most)
-                    .bind(moment(*at))
+                    .bind(utc(*at))
                     .execute(&mut *$tx)
                     .await?;
             }
             RoomChange::Closed { room, at } => {
-                let query = sqlx::query(CLOSE_ROOM)
-                    .bind(room.as_str())
-                    .bind(moment(*at));
+                let query = sqlx::query(CLOSE_ROOM).bind(room.as_str()).bind(utc(*at));
                 query.execute(&mut *$tx).await?;
             }
             RoomChange::Joined {
@@ -108,7 +76,7 @@ macro_rules! apply {
                 sqlx::query(JOIN)
                     .bind(room.as_str())
                     .bind(&**user)
-                    .bind(moment(*at))
+                    .bind(utc(*at))
                     .bind($node)
                     .bind(label(*peer))
                     .execute(&mut *$tx)
@@ -124,7 +92,7 @@ macro_rules! apply {
                     .bind(room.as_str())
                     .bind($node)
                     .bind(label(*peer))
-                    .bind(moment(*at))
+                    .bind(utc(*at))
                     .bind(seconds(*stayed))
                     .execute(&mut *$tx)
                     .await?;
@@ -134,6 +102,15 @@ macro_rules! apply {
 }
 
 impl Store {
+    /// Says that this node is alive.
+    pub(super) async fn announce(&self) -> Result<(), StoreError> {
+        let node = &*self.node;
+        let said = async {
+            on!(self, pool => sqlx::query(ANNOUNCE).bind(node).execute(pool).await.map(|_| ()))
+        };
+        self.attempt(StoreOp::Prepare, said).await
+    }
+
     /// Writes changes, all or none.
     pub(super) async fn record(&self, changes: &[&RoomChange]) -> Result<(), StoreError> {
         let node = &*self.node;
@@ -247,11 +224,6 @@ impl Store {
 /// A connection's name: the library uses one socket id in all namespaces.
 fn label(peer: PeerId) -> String {
     format!("{}#{}", peer.namespace.path(), peer.socket.as_str())
-}
-
-fn moment(unix_ms: u64) -> OffsetDateTime {
-    OffsetDateTime::from_unix_timestamp_nanos(i128::from(unix_ms) * 1_000_000)
-        .unwrap_or(OffsetDateTime::UNIX_EPOCH)
 }
 
 fn seconds(stayed: Duration) -> i32 {

@@ -1,10 +1,7 @@
 //! Opening the database: the file or the server, its tables, and every way in which it may be unusable.
 
-use super::{Pool, Seen, Store, StoreError, changes, on};
-use crate::{
-    event::StoreOp,
-    settings::{self, Database},
-};
+use super::{Pool, Seen, Store, StoreError};
+use crate::settings::{self, Database};
 use parking_lot::Mutex;
 use sqlx::{
     ConnectOptions,
@@ -108,14 +105,10 @@ impl Store {
             Ok(Err(error)) => return Err(unusable(error)),
             Err(_) => return Err(Unusable::Away),
         }
-        let node = &self.node;
-        let here = async { on!(self, pool => changes::announce(pool, node).await) };
-        self.attempt(StoreOp::Prepare, here)
-            .await
-            .map_err(|error| match error {
-                StoreError::Broken(why) => Unusable::Never(why.into()),
-                StoreError::Away | StoreError::Conflict => Unusable::Away,
-            })
+        self.announce().await.map_err(|error| match error {
+            StoreError::Broken(why) => Unusable::Never(why.into()),
+            StoreError::Away | StoreError::Conflict => Unusable::Away,
+        })
     }
 }
 

@@ -4,8 +4,8 @@
 //!
 //! It also says every few seconds that this node is alive, and closes what dead nodes left open.
 
-use super::{Store, StoreError, changes::announce, on, open::Unusable};
-use crate::event::{RoomChange, StoreOp};
+use super::{Store, StoreError, open::Unusable};
+use crate::event::RoomChange;
 use std::{
     sync::{
         Arc,
@@ -258,9 +258,7 @@ impl Recorder {
 
     async fn beat(&self, rooms: &dyn RoomKeeper) {
         let store = &self.store;
-        let node = &store.node;
-        let alive = async { on!(store, pool => announce(pool, node).await) };
-        if store.attempt(StoreOp::Prepare, alive).await.is_err() {
+        if store.announce().await.is_err() {
             return;
         }
         if store.reap().await.is_ok_and(|dead| dead > 0)
