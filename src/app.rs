@@ -3,8 +3,8 @@
 use crate::{
     accounts::{Accounts, TokenRenew},
     clock,
-    event::RoomChange,
-    gateway::{Family, Front, Gateway, Listener, Table},
+    event::{RoomChange, SessionId},
+    gateway::{Canary, Family, Front, Gateway, Listener, Table},
     guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
@@ -80,10 +80,9 @@ impl App {
         let store = Arc::new(Store::open(&settings.store, Box::new(seen)).await?);
         let (recorder, records) = Recorder::new(store.clone());
         let limits = &settings.limits;
-        let sessions = Arc::new(Sessions::new(
-            limits.sessions_per_socket,
-            limits.sessions_max,
-        ));
+        let canary = SessionId::parse(verifier.canary());
+        let sessions = Sessions::new(limits.sessions_per_socket, limits.sessions_max);
+        let sessions = Arc::new(sessions.hiding(canary));
         let scan = ScanServices {
             sessions: sessions.clone(),
             strict_device_role: settings.auth.strict_device_role,
@@ -173,6 +172,13 @@ impl App {
         let recording = tokio::spawn(self.recorder.run(keeper, async {
             let _ = ended.await;
         }));
+        let canary = Canary {
+            address: self.address,
+            verifier: self.accounts.verifier.clone(),
+            telemetry: self.telemetry.clone(),
+        };
+        let period = self.settings.telemetry.canary_interval;
+        let canary = period.map(|period| tokio::spawn(canary.run(period)));
         let mut jobs = Jobs {
             settings: self.settings.clone(),
             telemetry: self.telemetry.clone(),
@@ -189,6 +195,9 @@ impl App {
         self.http.set_ready(true);
         stop.await;
 
+        if let Some(canary) = canary {
+            canary.abort();
+        }
         let began = Instant::now();
         let clients = self.gateway.connected();
         tracing::info!(target: "signalbox::drain", clients, "Draining began.");

@@ -16,6 +16,7 @@ pub mod accounts;
 pub mod app;
 pub mod clock;
 pub mod event;
+pub mod explain;
 pub mod gateway;
 pub mod guard;
 pub mod http;

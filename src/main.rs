@@ -1,9 +1,10 @@
-//! The command line: `signalbox [serve]`, `signalbox token`, `signalbox version`.
+//! The command line: `signalbox [serve]`, `signalbox token`, `signalbox explain`, `signalbox version`.
 
 use clap::{Parser, Subcommand, ValueEnum};
 use signalbox::{
     app::App,
     clock,
+    explain::explain,
     guard::{Claims, Verifier},
     settings::{Env, Settings, parse_duration},
     telemetry::Telemetry,
@@ -36,6 +37,17 @@ enum Command {
         #[arg(long, default_value = "24h", value_parser = |s: &str| parse_duration(s).ok_or("not a duration such as 24h"))]
         ttl: Duration,
     },
+    /// Says what happened to one flow: asks a running server
+    Explain {
+        /// A flow code such as K7-QX4M, a trace id or an error id
+        code: String,
+        /// The server that handled it
+        #[arg(long, default_value = "http://127.0.0.1:3000")]
+        url: String,
+        /// An admin's token; by default one is signed with `SOCKET_JWT_SECRET`, if that is set
+        #[arg(long)]
+        token: Option<String>,
+    },
     /// Prints the version
     Version,
 }
@@ -64,6 +76,9 @@ fn main() -> ExitCode {
     let run = match Cli::parse().command.unwrap_or(Command::Serve) {
         Command::Serve => settings().and_then(|settings| serve(&settings)),
         Command::Token { role, sub, ttl } => token(role, &sub, ttl).map(|token| say(&token)),
+        Command::Explain { code, url, token } => {
+            explain_flow(&code, &url, token).map(|told| say(told.trim_end()))
+        }
         Command::Version => {
             say(concat!("signalbox ", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -100,6 +115,20 @@ fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<Str
     Verifier::new(&settings.auth, None, Arc::default())
         .sign(&claims)
         .map_err(|e| e.to_string())
+}
+
+/// Tokens that this command signs for itself.
+const MOMENT: Duration = Duration::from_mins(1);
+
+fn explain_flow(code: &str, url: &str, token: Option<String>) -> Result<String, String> {
+    let settings = settings()?;
+    let token = match token {
+        None if !settings.auth.generated => {
+            Some(sign(&settings, Role::Admin.as_str(), "explain", MOMENT)?)
+        }
+        given => given,
+    };
+    explain(code, url, token.as_deref())
 }
 
 fn token(role: Role, sub: &str, ttl: Duration) -> Result<String, String> {

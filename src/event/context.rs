@@ -44,6 +44,15 @@ pub enum QuotaClass {
     Signal,
 }
 
+/// What an event is about. It leaves the process only hashed.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct About<'a> {
+    /// The order number.
+    pub order: Option<&'a str>,
+    /// The scan session.
+    pub session: Option<&'a str>,
+}
+
 /// How an event is answered. An acknowledgement is sent whenever the client asked for one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reply {
@@ -72,6 +81,11 @@ pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
     /// The trace that the client says this belongs to.
     fn traceparent(&self) -> Option<&str> {
         None
+    }
+
+    /// What it is about, so that it can be found again.
+    fn about(&self) -> About<'_> {
+        About::default()
     }
 
     /// Decides. Must not block; what it awaits, it awaits inside this socket's turn.

@@ -1,6 +1,6 @@
 //! What a family decides: a reply, effects (what to send, whom to move), facts (what happened).
 
-use super::{Device, Identity, PeerId, PushName, SessionId};
+use super::{Identity, PeerId, PushName, Role, SessionId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -92,7 +92,7 @@ pub enum Effect {
     /// The caller is now known under a new token.
     Identify(Arc<Identity>),
     /// The caller is shown under this role in the telemetry.
-    ActAs(Device),
+    ActAs(Role),
 }
 
 /// What happened, for the telemetry. Each variant names its counter, log line and attributes in
@@ -101,10 +101,6 @@ pub enum Effect {
 pub enum Fact {
     /// A scan was sent to its session.
     ScanRelayed {
-        /// The order number; it leaves the process only hashed.
-        order: Box<str>,
-        /// The session.
-        session: SessionId,
         /// Position in the session.
         seq: u64,
         /// How many monitors were there.

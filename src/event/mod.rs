@@ -14,12 +14,12 @@ mod text;
 mod trace;
 mod wire;
 
-pub use context::{ClientEvent, Context, Moment, QuotaClass, Reply, utc};
+pub use context::{About, ClientEvent, Context, Moment, QuotaClass, Reply, utc};
 pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, SignalKind, Target};
 pub use name::{EventName, PushName};
 pub(crate) use peer::is_label;
 pub use peer::{
-    Device, DisconnectCause, Identity, Namespace, PeerId, RoomId, SessionId, SocketId, UserId,
+    Device, DisconnectCause, Identity, Namespace, PeerId, Role, RoomId, SessionId, SocketId, UserId,
 };
 pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
 pub use room::RoomChange;

@@ -93,6 +93,43 @@ impl Device {
     }
 }
 
+/// As what a connection is shown in the telemetry. Nothing is decided by it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// A phone of the scan relay.
+    Mobile,
+    /// A monitor of the scan relay.
+    Monitor,
+    /// A peer of a signaling room, and no device.
+    Peer,
+    /// It has not shown yet what it is.
+    Unknown,
+}
+
+impl Role {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Mobile, Self::Monitor, Self::Peer, Self::Unknown];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mobile => "mobile",
+            Self::Monitor => "monitor",
+            Self::Peer => "peer",
+            Self::Unknown => "unknown",
+        }
+    }
+}
+
+impl From<Device> for Role {
+    fn from(device: Device) -> Self {
+        match device {
+            Device::Mobile => Self::Mobile,
+            Device::Monitor => Self::Monitor,
+        }
+    }
+}
+
 /// A user, written as the token wrote it: clients compare it with the id that they know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UserId {
@@ -143,6 +180,8 @@ pub struct Identity {
     pub guest: Option<Box<str>>,
     /// The login that the token descends from, where this server issued it.
     pub login: Option<Box<str>>,
+    /// It is this process's own canary, which counts as nobody.
+    pub canary: bool,
 }
 
 impl Identity {

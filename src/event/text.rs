@@ -45,6 +45,10 @@ pub enum Text {
     Internal,
     OriginNotAllowed,
     UnknownPath,
+    /// No such flow, or no longer.
+    UnknownFlow,
+    /// Neither a flow code nor a trace or error id.
+    InvalidFlow,
     MethodNotAllowed,
     AdminOnly,
 }
@@ -162,6 +166,14 @@ impl Text {
             Self::Internal => ("internal error", "내부 오류가 발생했습니다"),
             Self::OriginNotAllowed => ("this origin is not allowed", "허용되지 않은 출처입니다"),
             Self::UnknownPath => ("no such path", "존재하지 않는 경로입니다"),
+            Self::UnknownFlow => (
+                "no such flow is kept on this node, or no longer",
+                "이 노드에 해당 흐름이 없거나 더 이상 보관되지 않습니다",
+            ),
+            Self::InvalidFlow => (
+                "this is no flow code (such as K7-QX4M), trace id or error id",
+                "흐름 코드(예: K7-QX4M), 추적 ID 또는 오류 ID가 아닙니다",
+            ),
             Self::MethodNotAllowed => (
                 "this path does not take that method",
                 "허용되지 않은 메서드입니다",

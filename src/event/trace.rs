@@ -18,11 +18,13 @@ impl fmt::Debug for TraceId {
     }
 }
 
+/// Crockford's base 32.
+const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
 impl TraceId {
     /// A code short enough to be read out, such as `K7-QX4M`: 30 bits of the trace id in Crockford's
     /// base 32, which has no I, L, O or U.
     pub fn flow_code(self) -> String {
-        const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
         let mut code = String::with_capacity(7);
         for place in 0..6 {
             if place == 2 {
@@ -33,6 +35,30 @@ impl TraceId {
             code.push(digit.map_or('0', |d| char::from(*d)));
         }
         code
+    }
+
+    /// The bits of the flow code.
+    pub fn flow_bits(self) -> u32 {
+        u32::try_from(self.0 & 0x3fff_ffff).unwrap_or_default()
+    }
+
+    /// The bits that a flow code stands for, as people write one: in any case, with the dash anywhere or
+    /// nowhere, O for 0 and I or L for 1.
+    pub fn read_flow_code(text: &str) -> Option<u32> {
+        let digits = text.bytes().filter(|b| *b != b'-');
+        let mut bits = 0_u32;
+        let mut count = 0;
+        for byte in digits {
+            let digit = match byte.to_ascii_uppercase() {
+                b'O' => b'0',
+                b'I' | b'L' => b'1',
+                other => other,
+            };
+            let value = DIGITS.iter().position(|d| *d == digit)?;
+            bits = bits.checked_mul(32)? | u32::try_from(value).ok()?;
+            count += 1;
+        }
+        (count == 6).then_some(bits)
     }
 }
 

@@ -5,7 +5,7 @@ use crate::settings::Language;
 use serde::Serialize;
 use std::borrow::Cow;
 
-/// `{ success: false, error: { code, message, errorId? } }`.
+/// `{ success: false, error: { code, message, errorId?, flow? } }`.
 #[derive(Debug, Clone, Serialize)]
 pub struct WireError {
     success: bool,
@@ -18,6 +18,8 @@ struct Body {
     message: Cow<'static, str>,
     #[serde(rename = "errorId", skip_serializing_if = "Option::is_none")]
     error_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    flow: Option<String>,
 }
 
 /// The `error` event repeats code and message at the top, where older clients look.
@@ -38,6 +40,7 @@ impl WireError {
                 code: code.as_str(),
                 message: text.render(language),
                 error_id: None,
+                flow: None,
             },
         }
     }
@@ -46,6 +49,13 @@ impl WireError {
     #[must_use]
     pub fn with_id(mut self, error_id: Option<String>) -> Self {
         self.error.error_id = error_id;
+        self
+    }
+
+    /// With the code by which an operator finds the flow.
+    #[must_use]
+    pub fn of_flow(mut self, flow: String) -> Self {
+        self.error.flow = Some(flow);
         self
     }
 

@@ -9,13 +9,13 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Failure,
+        About, Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Failure,
         FailureKind, Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text,
         WireError,
     },
     guard::Verdict,
     settings::FaultKind,
-    telemetry::{Ending, LimitLayer, Stage},
+    telemetry::{Arrival, Ending, LimitLayer, Stage},
 };
 use serde::{Deserialize, Deserializer, de};
 use serde_json::value::RawValue;
@@ -137,17 +137,19 @@ impl Gateway {
             Err(_) => (None, ""),
         };
         let parsed = row.map(|row| understand(row, payload));
-        let traceparent = match &parsed {
-            Some(Ok(parsed)) => parsed.traceparent(),
-            _ => None,
+        let (traceparent, about) = match &parsed {
+            Some(Ok(parsed)) => (parsed.traceparent(), parsed.about()),
+            _ => (None, About::default()),
         };
-        let seen = self.telemetry.observe(
-            row.map_or(EventName::Unknown, |row| row.name),
-            peer.subject(),
+        let seen = self.telemetry.observe(&Arrival {
+            event: row.map_or(EventName::Unknown, |row| row.name),
+            subject: peer.subject(),
             traceparent,
-            (arrived, started),
-            payload.len(),
-        );
+            about,
+            arrived,
+            started,
+            bytes: payload.len(),
+        });
         let link = Link {
             socket: socket.clone(),
             peer: peer.clone(),
@@ -192,11 +194,12 @@ impl Gateway {
                 });
             }
             Err(rejection) => {
+                let flow = seen.trace.trace.flow_code();
                 let error_id = seen.finish(&Ending {
                     rejection: Some(&rejection),
                     facts: &[],
                 });
-                self.refuse(&link, ack, &rejection, error_id);
+                self.refuse(&link, ack, &rejection, (flow, error_id));
             }
         }
     }
@@ -241,14 +244,8 @@ impl Gateway {
         {
             match fault.kind {
                 FaultKind::Slow(time) => tokio::time::sleep(time).await,
-                FaultKind::Fail => {
-                    return Err(Failure {
-                        component: Component::Handler,
-                        kind: FailureKind::Dependency,
-                        detail: "injected".into(),
-                    }
-                    .into());
-                }
+                FaultKind::Fail => return Err(injected("injected")),
+                FaultKind::Leak => return Err(injected(payload)),
                 // With the payload in it, as a careless panic would: none of it may get out.
                 FaultKind::Panic => panic!("injected panic on {payload}"),
             }
@@ -286,7 +283,7 @@ impl Gateway {
                 peer.identify(identity);
                 self.expiry.watch(peer);
             }
-            Effect::ActAs(device) => peer.act_as(device),
+            Effect::ActAs(role) => peer.act_as(role),
         }
     }
 
@@ -310,11 +307,13 @@ impl Gateway {
         link: &Link,
         ack: Option<i64>,
         rejection: &Rejection,
-        error_id: Option<String>,
+        (flow, error_id): (String, Option<String>),
     ) {
         let language = self.settings.server.language;
         let (code, text) = rejection.told();
-        let error = WireError::new(code, text, language).with_id(error_id);
+        let error = WireError::new(code, text, language)
+            .with_id(error_id)
+            .of_flow(flow);
         if ack.is_some() {
             self.acknowledge(link, ack, &Payload::of(&error));
         } else {
@@ -337,13 +336,14 @@ impl Gateway {
         let row = arguments
             .ok()
             .and_then(|a| self.table.row(peer.id.namespace, &a.name));
-        let seen = self.telemetry.observe(
-            row.map_or(EventName::Unknown, |row| row.name),
-            peer.subject(),
-            None,
-            (arrived, arrived),
-            json.len(),
-        );
+        let event = row.map_or(EventName::Unknown, |row| row.name);
+        let seen = self.telemetry.observe(&Arrival {
+            arrived,
+            started: arrived,
+            bytes: json.len(),
+            ..Arrival::now(event, peer.subject())
+        });
+        let flow = seen.trace.trace.flow_code();
         let rejection = Refusal::new(Code::RateLimit, Text::TooManyRequests).into();
         seen.finish(&Ending {
             rejection: Some(&rejection),
@@ -358,9 +358,18 @@ impl Gateway {
                 socket: socket.clone(),
                 peer: peer.clone(),
             };
-            self.refuse(&link, ack, &rejection, None);
+            self.refuse(&link, ack, &rejection, (flow, None));
         }
     }
+}
+
+fn injected(detail: &str) -> Rejection {
+    let failure = Failure {
+        component: Component::Handler,
+        kind: FailureKind::Dependency,
+        detail: detail.into(),
+    };
+    failure.into()
 }
 
 /// The payload as its type, or why it is not one. The reason goes back to the client that sent it, and

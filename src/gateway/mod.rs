@@ -1,6 +1,7 @@
 //! Socket.IO: the only room that knows sockets. It lets clients in, keeps their events in order, has them
 //! observed and decided, and carries the decisions out.
 
+mod canary;
 mod dispatch;
 mod expiry;
 mod front;
@@ -12,6 +13,7 @@ mod peer;
 mod table;
 mod transport;
 
+pub use canary::Canary;
 pub use front::Front;
 pub use listener::{Caller, Listener};
 pub use table::{Family, Table};
@@ -108,9 +110,9 @@ impl Gateway {
         (gateway, front)
     }
 
-    /// How many clients are connected.
+    /// How many clients are connected, the canary not among them.
     pub fn connected(&self) -> usize {
-        self.outbox.len()
+        self.outbox.users()
     }
 
     /// Nobody is in the room any more; whoever is left there is not told.
@@ -184,7 +186,7 @@ impl Gateway {
 /// For the scrape: how everybody is connected.
 fn gauge(peer: &peer::Peer) -> ConnectionGauge {
     ConnectionGauge {
-        device: peer.device(),
+        role: peer.role(),
         transport: peer.transport.kind(),
     }
 }

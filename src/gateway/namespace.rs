@@ -10,10 +10,10 @@ use crate::{
     clock,
     event::{
         Code, Component, DisconnectCause, EventName, Failure, FailureKind, Identity, Namespace,
-        PeerId, Refusal, Rejection, SocketId, Text,
+        PeerId, Refusal, Rejection, Role, SocketId, Text,
     },
     guard::{SocketQuota, TokenFault},
-    telemetry::{Ending, HandshakeResult, LimitLayer, Subject},
+    telemetry::{Arrival, Ending, HandshakeResult, LimitLayer, Subject},
 };
 use serde::Deserialize;
 use socketioxide::{
@@ -81,44 +81,50 @@ impl Entrance {
         let began = Instant::now();
         let gateway = &self.gateway;
         let transport = socket.req_parts().extensions.get::<Arc<TransportHandle>>();
-        let subject = Subject {
-            device: None,
-            transport: transport.map_or(crate::telemetry::Transport::Polling, |t| t.kind()),
-            connection: None,
-        };
-        let seen = gateway
-            .telemetry
-            .observe(EventName::Connect, subject, None, (began, began), 0);
-        let connection = seen
-            .trace
-            .sampled
-            .then_some((seen.trace.trace, seen.trace.process));
-        let admitted = transport
+        let identity = transport
             .ok_or_else(|| broken("no transport handle"))
             .and_then(|transport| {
                 let id = SocketId::parse(socket.id.as_str())
                     .ok_or_else(|| broken("a socket id of an unknown form"))?;
                 let identity = self.check(transport, id, auth)?;
-                let user = gateway
-                    .user_sockets
-                    .take(identity.account())
-                    .ok_or_else(limited)?;
-                transport.authenticated();
-                Ok(Peer::new(
-                    PeerId {
-                        namespace: self.namespace,
-                        socket: id,
-                    },
-                    identity,
-                    transport.clone(),
-                    (
-                        SocketQuota::new(gateway.settings.limits.events),
-                        SocketQuota::new(gateway.settings.limits.signals),
-                    ),
-                    connection,
-                    user,
-                ))
+                Ok((transport, id, identity))
             });
+        let subject = Subject {
+            role: Role::Unknown,
+            transport: transport.map_or(crate::telemetry::Transport::Polling, |t| t.kind()),
+            connection: None,
+            canary: identity.as_ref().is_ok_and(|(.., who)| who.canary),
+        };
+        let seen = gateway.telemetry.observe(&Arrival {
+            arrived: began,
+            started: began,
+            ..Arrival::now(EventName::Connect, subject)
+        });
+        let connection = seen
+            .trace
+            .sampled
+            .then_some((seen.trace.trace, seen.trace.process));
+        let admitted = identity.and_then(|(transport, id, identity)| {
+            let user = gateway
+                .user_sockets
+                .take(identity.account())
+                .ok_or_else(limited)?;
+            transport.authenticated();
+            Ok(Peer::new(
+                PeerId {
+                    namespace: self.namespace,
+                    socket: id,
+                },
+                identity,
+                transport.clone(),
+                (
+                    SocketQuota::new(gateway.settings.limits.events),
+                    SocketQuota::new(gateway.settings.limits.signals),
+                ),
+                connection,
+                user,
+            ))
+        });
         let (result, rejection) = match admitted {
             Ok(peer) => {
                 self.listen(socket, Arc::new(peer));
@@ -134,7 +140,9 @@ impl Entrance {
                 (result, Some(rejection))
             }
         };
-        gateway.telemetry.metrics.handshake(result);
+        if !subject.canary {
+            gateway.telemetry.metrics.handshake(result);
+        }
         seen.finish(&Ending {
             rejection: rejection.as_ref(),
             facts: &[],
@@ -185,7 +193,7 @@ impl Entrance {
                 ),
             }
         })?;
-        if !gateway.user_handshakes.check(&identity.account()).pass {
+        if !identity.canary && !gateway.user_handshakes.check(&identity.account()).pass {
             return Err(limited());
         }
         // Let in within the leeway, it may stay for the leeway.
@@ -277,13 +285,8 @@ impl Gateway {
         let began = Instant::now();
         let cause = peer.cause(reason);
         let lasted = peer.since.elapsed();
-        let seen = self.telemetry.observe(
-            EventName::Disconnect,
-            peer.subject(),
-            None,
-            (began, began),
-            0,
-        );
+        let ended = Arrival::now(EventName::Disconnect, peer.subject());
+        let seen = self.telemetry.observe(&ended);
         self.outbox.remove(peer.id);
         self.expiry.forget(peer);
         let turn = async {
@@ -323,6 +326,7 @@ fn guest(id: SocketId, address: IpAddr) -> Identity {
         admin: false,
         guest: Some(address.to_string().into()),
         login: None,
+        canary: false,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::peer::{Link, Peer};
 use crate::{
-    event::{Device, DisconnectCause, Payload, PeerId, PushName, Room},
+    event::{DisconnectCause, Payload, PeerId, PushName, Role, Room},
     telemetry::{ConnectionGauge, Telemetry},
 };
 use dashmap::DashMap;
@@ -45,9 +45,15 @@ impl Outbox {
         self.peers.len()
     }
 
+    /// How many of them are users'.
+    pub(super) fn users(&self) -> usize {
+        self.peers.iter().filter(|l| !l.peer.canary).count()
+    }
+
     /// For the scrape.
     pub(super) fn connections(&self) -> Vec<ConnectionGauge> {
-        self.peers.iter().map(|l| super::gauge(&l.peer)).collect()
+        let users = self.peers.iter().filter(|l| !l.peer.canary);
+        users.map(|l| super::gauge(&l.peer)).collect()
     }
 
     /// Everybody.
@@ -57,7 +63,7 @@ impl Outbox {
 
     pub(super) fn phones_first(&self) -> Vec<Arc<Link>> {
         let mut links = self.all();
-        links.sort_by_key(|l| l.peer.device() != Some(Device::Mobile));
+        links.sort_by_key(|l| l.peer.role() != Role::Mobile);
         links
     }
 
@@ -114,6 +120,7 @@ impl Outbox {
     ) {
         let metrics = &self.telemetry.metrics;
         match sent {
+            Ok(()) if peer.canary => {}
             Ok(()) => metrics.sent(event, bytes),
             Err(SendError::Socket(SocketError::InternalChannelFull)) => {
                 metrics.send_queue_full.inc();

@@ -2,7 +2,7 @@
 
 use super::{inbox::Inbox, transport::TransportHandle};
 use crate::{
-    event::{Device, DisconnectCause, Identity, PeerId, SpanId, TraceId},
+    event::{DisconnectCause, Identity, PeerId, Role, SpanId, TraceId},
     guard::{Permit, SocketQuota},
     telemetry::Subject,
 };
@@ -41,6 +41,8 @@ pub(super) struct Peer {
     pub(super) signals: SocketQuota,
     pub(super) since: Instant,
     pub(super) connection: Option<(TraceId, SpanId)>,
+    /// Our own, which counts as nobody.
+    pub(super) canary: bool,
     state: Mutex<State>,
     /// One of the sockets that the user may have.
     _user: Permit<Box<str>>,
@@ -49,7 +51,7 @@ pub(super) struct Peer {
 #[derive(Debug)]
 struct State {
     identity: Arc<Identity>,
-    device: Option<Device>,
+    role: Role,
     closed_by_us: Option<DisconnectCause>,
     /// The token end that was announced.
     warned_for: Option<u64>,
@@ -74,8 +76,9 @@ impl Peer {
             signals,
             since: Instant::now(),
             connection,
+            canary: identity.canary,
             state: Mutex::new(State {
-                device: identity.device,
+                role: identity.device.map_or(Role::Unknown, Role::from),
                 identity: Arc::new(identity),
                 closed_by_us: None,
                 warned_for: None,
@@ -93,12 +96,16 @@ impl Peer {
         self.state.lock().identity = identity;
     }
 
-    pub(super) fn device(&self) -> Option<Device> {
-        self.state.lock().device
+    pub(super) fn role(&self) -> Role {
+        self.state.lock().role
     }
 
-    pub(super) fn act_as(&self, device: Device) {
-        self.state.lock().device = Some(device);
+    /// What is known to be a device stays one, also in a signaling room.
+    pub(super) fn act_as(&self, role: Role) {
+        let mut state = self.state.lock();
+        if role != Role::Peer || state.role == Role::Unknown {
+            state.role = role;
+        }
     }
 
     /// Whether the end of the token at `expires_at` has yet to be announced. True once.
@@ -113,9 +120,10 @@ impl Peer {
 
     pub(super) fn subject(&self) -> Subject {
         Subject {
-            device: self.device(),
+            role: self.role(),
             transport: self.transport.kind(),
             connection: self.connection,
+            canary: self.canary,
         }
     }
 

@@ -1,8 +1,8 @@
 //! The event table: the only way to register a handler. One row per event, one table per namespace.
 
 use crate::event::{
-    ClientEvent, Context, Decision, Departed, EventName, Moment, Namespace, PeerId, QuotaClass,
-    Rejection, Reply,
+    About, ClientEvent, Context, Decision, Departed, EventName, Moment, Namespace, PeerId,
+    QuotaClass, Rejection, Reply,
 };
 use serde::de::DeserializeOwned;
 use std::{collections::HashMap, pin::Pin, sync::Arc};
@@ -14,6 +14,7 @@ type Departure = Box<dyn Fn(PeerId, Moment) -> Departed + Send + Sync>;
 /// A payload that was understood, ready to be decided on.
 pub(super) trait Parsed: Send {
     fn traceparent(&self) -> Option<&str>;
+    fn about(&self) -> About<'_>;
     fn decide(self: Box<Self>, cx: &Context) -> Decided<'_>;
 }
 
@@ -94,6 +95,10 @@ where
 {
     fn traceparent(&self) -> Option<&str> {
         self.event.traceparent()
+    }
+
+    fn about(&self) -> About<'_> {
+        self.event.about()
     }
 
     fn decide(self: Box<Self>, cx: &Context) -> Decided<'_> {

@@ -99,6 +99,7 @@ pub struct Verifier {
     audience: Option<String>,
     others: Option<Arc<KeySet>>,
     revoked: Arc<Revoked>,
+    canary: Box<str>,
 }
 
 impl fmt::Debug for Verifier {
@@ -147,7 +148,13 @@ impl Verifier {
             audience: auth.audience.clone(),
             others,
             revoked,
+            canary: format!("canary-{:032x}", rand::random::<u128>()).into(),
         }
+    }
+
+    /// The user that this process's own canary is. Nobody else knows the name.
+    pub fn canary(&self) -> &str {
+        &self.canary
     }
 
     /// Reads the public keys again if the token names one that is not known: an issuer has changed keys.
@@ -231,7 +238,9 @@ impl Verifier {
     }
 
     fn identity(&self, claims: Accepted) -> Option<Identity> {
-        identity(claims).filter(|who| !self.revoked(who))
+        let mut who = identity(claims).filter(|who| !self.revoked(who))?;
+        who.canary = who.user == self.canary;
+        Some(who)
     }
 }
 
@@ -264,6 +273,7 @@ fn identity(claims: Accepted) -> Option<Identity> {
         admin: claims.role.as_deref() == Some("admin"),
         guest: None,
         login: claims.login.map(Into::into),
+        canary: false,
     })
 }
 

@@ -5,6 +5,7 @@ use crate::{
     event::{Code, Identity, RoomId, Text},
     gateway::Caller,
     guard::{TokenFault, bearer, client_address},
+    telemetry::FlowId,
 };
 use axum::{
     Json,
@@ -157,6 +158,27 @@ impl FromRequestParts<Arc<Http>> for RoomOf {
         RoomId::parse(&id)
             .map(|id| Self { id })
             .map_err(|text| ApiError::new(http, Code::ValidationError, text))
+    }
+}
+
+/// The flow in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct FlowOf {
+    /// A flow code as people write it, a trace id (32 hex digits) or an error id (16).
+    #[param(value_type = String, example = "K7-QX4M")]
+    pub(super) id: FlowId,
+}
+
+impl FromRequestParts<Arc<Http>> for FlowOf {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, http).await;
+        let Path(id) = path.map_err(|e| invalid(http, e.body_text()))?;
+        FlowId::parse(&id)
+            .map(|id| Self { id })
+            .ok_or_else(|| ApiError::new(http, Code::ValidationError, Text::InvalidFlow))
     }
 }
 

@@ -1,8 +1,11 @@
 //! HTTP: probes, status, metrics; everything that is not Socket.IO. Routes in one list, layers in one list.
 
 mod accounts;
+mod admin;
+mod console;
 mod error;
 mod extract;
+mod flows;
 mod health;
 mod layers;
 mod metrics;
@@ -163,7 +166,17 @@ impl Http {
                     self.clone(),
                     layers::operators_only,
                 ));
-            routes = routes.merge(guarded);
+            let inside = OpenApiRouter::new()
+                .routes(routes!(flows::flows))
+                .routes(routes!(flows::flow))
+                .routes(routes!(admin::log_level, admin::change_log_level))
+                .layer(DefaultBodyLimit::max(MOST_BODY))
+                .route_layer(middleware::from_fn_with_state(
+                    self.clone(),
+                    layers::admins_only,
+                ));
+            let page = OpenApiRouter::from(console::routes());
+            routes = routes.merge(guarded).merge(inside).merge(page);
         }
         let (routes, document) = routes.split_for_parts();
         let document = document.to_json().unwrap_or_default().into();

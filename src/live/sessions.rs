@@ -4,7 +4,10 @@
 
 use super::session::{Session, Status};
 use crate::event::{Device, Moment, PeerId, SessionId};
-use dashmap::{DashMap, mapref::entry::Entry};
+use dashmap::{
+    DashMap,
+    mapref::{entry::Entry, multiple::RefMulti},
+};
 use smallvec::SmallVec;
 use std::{
     sync::atomic::{AtomicUsize, Ordering},
@@ -97,6 +100,7 @@ pub struct Sessions {
     count: AtomicUsize,
     per_peer: usize,
     most: usize,
+    hidden: Option<SessionId>,
 }
 
 impl Sessions {
@@ -108,7 +112,21 @@ impl Sessions {
             count: AtomicUsize::new(0),
             per_peer,
             most,
+            hidden: None,
         }
+    }
+
+    /// Leaves this session out of totals and pages: it is not a user's.
+    #[must_use]
+    pub fn hiding(mut self, hidden: Option<SessionId>) -> Self {
+        self.hidden = hidden;
+        self
+    }
+
+    /// Those that are users'.
+    fn shown(&self) -> impl Iterator<Item = RefMulti<'_, SessionId, Session>> {
+        let sessions = self.sessions.iter();
+        sessions.filter(|s| self.hidden.as_ref() != Some(s.key()))
     }
 
     /// Notes which device a peer is. Saying it again changes it, in the sessions that it is in as well.
@@ -280,7 +298,7 @@ impl Sessions {
     /// How many sessions there are, counted now.
     pub fn totals(&self) -> SessionTotals {
         let mut totals = SessionTotals::default();
-        for session in &self.sessions {
+        for session in self.shown() {
             let status = session.status();
             totals.total += 1;
             totals.active += usize::from(status.is_active);
@@ -292,8 +310,7 @@ impl Sessions {
     /// A page of sessions in the order of their ids, those after `after`.
     pub fn page(&self, after: Option<&str>, limit: usize) -> Vec<SessionSummary> {
         let mut all: Vec<SessionSummary> = self
-            .sessions
-            .iter()
+            .shown()
             .filter(|s| after.is_none_or(|after| s.key().as_str() > after))
             .map(|s| SessionSummary {
                 session: s.key().clone(),

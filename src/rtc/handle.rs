@@ -8,7 +8,7 @@ use super::payload::{
 use crate::{
     event::{
         ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment, Namespace,
-        Payload, PeerId, PushName, QuotaClass, Refusal, Rejection, Reply, RoomId, SignalKind,
+        Payload, PeerId, PushName, QuotaClass, Refusal, Rejection, Reply, Role, RoomId, SignalKind,
         SocketId, Target, Text,
     },
     guard::Keyed,
@@ -90,6 +90,7 @@ fn join(cx: &Context, rtc: &RtcServices, id: &RoomId, create: bool) -> Result<De
     if entered.again {
         return Ok(decision);
     }
+    decision = decision.then(Effect::ActAs(Role::Peer));
     // Those who were there when it came in, and nobody else: whoever comes later is told of it then.
     let others: Box<[PeerId]> = entered.existing.iter().map(Member::peer).collect();
     let joined = PeerJoined {
@@ -229,7 +230,9 @@ impl ClientEvent<RtcServices> for CreateRoom {
             room_id: &id,
             existing_users: None,
         };
-        Ok(Decision::reply(&reply).noting(Fact::RoomCreated))
+        Ok(Decision::reply(&reply)
+            .then(Effect::ActAs(Role::Peer))
+            .noting(Fact::RoomCreated))
     }
 }
 

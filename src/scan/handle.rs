@@ -6,8 +6,8 @@ use super::payload::{
 };
 use crate::{
     event::{
-        ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment, Namespace,
-        Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, Target, Text,
+        About, ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment,
+        Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, Target, Text,
     },
     live::{Departure, SessionError, Sessions},
 };
@@ -61,7 +61,7 @@ impl ClientEvent<ScanServices> for RegisterClient {
             success: true,
             socket_id: cx.peer.socket,
         };
-        Ok(Decision::reply(&reply).then(Effect::ActAs(self.role)))
+        Ok(Decision::reply(&reply).then(Effect::ActAs(self.role.into())))
     }
 }
 
@@ -70,6 +70,13 @@ impl ClientEvent<ScanServices> for JoinSession {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Event(PushName::JoinedSession);
+
+    fn about(&self) -> About<'_> {
+        About {
+            session: Some(self.session_id.as_str()),
+            ..About::default()
+        }
+    }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
         let joined = scan.sessions.join(
@@ -102,7 +109,7 @@ impl ClientEvent<ScanServices> for JoinSession {
         };
         let room = Room::Session(self.session_id);
         Ok(decision
-            .then(Effect::ActAs(joined.device))
+            .then(Effect::ActAs(joined.device.into()))
             .then(Effect::Enter(room.clone()))
             .then(Effect::Emit {
                 to: Target::Others(room),
@@ -118,6 +125,13 @@ impl ClientEvent<ScanServices> for LeaveSession {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Ack;
+
+    fn about(&self) -> About<'_> {
+        About {
+            session: Some(self.session_id.as_str()),
+            ..About::default()
+        }
+    }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
         let left = scan.sessions.leave(cx.peer, &self.session_id, cx.now)?;
@@ -139,6 +153,13 @@ impl ClientEvent<ScanServices> for ScanOrder {
 
     fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            order: Some(&self.order_no),
+            session: Some(self.session_id.as_str()),
+        }
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
@@ -172,13 +193,11 @@ impl ClientEvent<ScanServices> for ScanOrder {
         Ok(Decision {
             reply,
             effects: smallvec![Effect::Emit {
-                to: Target::Room(Room::Session(self.session_id.clone())),
+                to: Target::Room(Room::Session(self.session_id)),
                 event: PushName::Navigate,
                 payload,
             }],
             facts: smallvec![Fact::ScanRelayed {
-                order: self.order_no,
-                session: self.session_id,
                 seq: scanned.seq,
                 monitors: scanned.monitors,
             }],

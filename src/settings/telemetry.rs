@@ -23,6 +23,9 @@ pub enum FaultKind {
     Fail,
     /// The handler answers this much later.
     Slow(Duration),
+    /// The handler fails and says the payload: what no failure may do. Tests that search for secrets prove
+    /// with it that they would find one.
+    Leak,
 }
 
 /// A fault for drills (`FAULT_INJECTION`), refused in production.
@@ -61,6 +64,14 @@ pub struct Telemetry {
     pub stats_interval: Duration,
     /// A fault for drills.
     pub fault: Option<Fault>,
+    /// How often the canary relays a scan; `None` if never.
+    pub canary_interval: Option<Duration>,
+    /// Where a trace is looked at, with `{traceId}` in it.
+    pub trace_url: Option<String>,
+    /// Where the dashboards are.
+    pub grafana_url: Option<String>,
+    /// Events are not observed, to measure what observing costs.
+    pub off: bool,
 }
 
 impl fmt::Debug for Telemetry {
@@ -129,6 +140,13 @@ impl Telemetry {
             node,
             stats_interval: env.duration("STATS_INTERVAL", Duration::from_mins(1), "60s")?,
             fault: fault(env, profile)?,
+            canary_interval: match env.text("CANARY_INTERVAL") {
+                Some("off") => None,
+                _ => Some(env.duration("CANARY_INTERVAL", Duration::from_secs(30), "30s")?),
+            },
+            trace_url: env.url("TRACE_URL", "http://localhost:3200/trace/{traceId}")?,
+            grafana_url: env.url("GRAFANA_URL", "http://localhost:3001")?,
+            off: !env.flag("TELEMETRY", true)?,
         })
     }
 }
@@ -149,6 +167,7 @@ fn fault(env: &Env, profile: Profile) -> Result<Option<Fault>, SettingError> {
     let (kind, event) = match text.split_once(':') {
         Some(("panic", event)) => (Some(FaultKind::Panic), Some(event)),
         Some(("fail", event)) => (Some(FaultKind::Fail), Some(event)),
+        Some(("leak", event)) => (Some(FaultKind::Leak), Some(event)),
         Some(("slow", rest)) => match rest.rsplit_once(':') {
             Some((event, time)) => (parse_duration(time).map(FaultKind::Slow), Some(event)),
             None => (None, None),
@@ -162,7 +181,7 @@ fn fault(env: &Env, profile: Profile) -> Result<Option<Fault>, SettingError> {
         })),
         _ => Err(SettingError::new(
             NAME,
-            "is not panic:EVENT, fail:EVENT or slow:EVENT:TIME",
+            "is not panic:EVENT, fail:EVENT, leak:EVENT or slow:EVENT:TIME",
             EXAMPLE,
         )),
     }

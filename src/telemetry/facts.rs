@@ -13,13 +13,13 @@ pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
         Fact::SessionJoined => tracing::debug!(
             target: "signalbox::session",
             trace_id = %seen.trace.trace,
-            role = seen.subject().role(),
+            role = seen.subject().role.as_str(),
             "A client joined a session."
         ),
         Fact::SessionLeft => tracing::debug!(
             target: "signalbox::session",
             trace_id = %seen.trace.trace,
-            role = seen.subject().role(),
+            role = seen.subject().role.as_str(),
             "A client left a session."
         ),
         Fact::TokenRenewed => tracing::debug!(
@@ -35,11 +35,14 @@ pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
 impl Telemetry {
     /// A client has been told that it is connected.
     pub fn opened(&self, peer: PeerId, subject: Subject) {
+        if self.off || subject.canary {
+            return;
+        }
         tracing::info!(
             target: "signalbox::connection",
             socket_id = peer.socket.as_str(),
             namespace = peer.namespace.path(),
-            role = subject.role(),
+            role = subject.role.as_str(),
             transport = subject.transport.as_str(),
             "connection opened"
         );
@@ -47,12 +50,15 @@ impl Telemetry {
 
     /// A connection that was opened has ended.
     pub fn closed(&self, peer: PeerId, subject: Subject, cause: DisconnectCause, lasted: Duration) {
+        if self.off || subject.canary {
+            return;
+        }
         self.metrics.disconnected(cause, lasted);
         tracing::info!(
             target: "signalbox::connection",
             socket_id = peer.socket.as_str(),
             namespace = peer.namespace.path(),
-            role = subject.role(),
+            role = subject.role.as_str(),
             transport = subject.transport.as_str(),
             reason = cause.as_str(),
             duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),

@@ -4,7 +4,7 @@
 //! 100 ms, at once for an ERROR, and at exit. When the disk cannot follow, lines are lost and counted:
 //! logging never slows the relay down.
 
-use super::Metrics;
+use super::{LogLevel, Metrics};
 use crate::settings::{Console, Telemetry};
 use parking_lot::{Condvar, Mutex};
 use prometheus::IntCounter;
@@ -23,7 +23,7 @@ use tracing::{
 use tracing_appender::rolling::{RollingFileAppender, Rotation};
 use tracing_subscriber::{
     Layer,
-    filter::{FilterExt, LevelFilter, Targets, filter_fn},
+    filter::{FilterExt, filter_fn},
     layer::Context,
     registry::LookupSpan,
 };
@@ -150,7 +150,11 @@ impl Logs {
     }
 
     /// The layers that write: files, and the terminal as set.
-    pub(super) fn layers<S>(&self, settings: &Telemetry) -> Box<dyn Layer<S> + Send + Sync>
+    pub(super) fn layers<S>(
+        &self,
+        settings: &Telemetry,
+        level: &LogLevel,
+    ) -> Box<dyn Layer<S> + Send + Sync>
     where
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
@@ -161,14 +165,14 @@ impl Logs {
             node: self.node.clone(),
             terminal: settings.console == Console::Json,
         };
-        let lines = lines.with_filter(filter(&settings.log_level));
+        let lines = lines.with_filter(filter(level));
         if settings.console == Console::Pretty {
             let pretty = tracing_subscriber::fmt::layer()
                 .compact()
                 .with_target(false)
                 .with_ansi(std::io::stderr().is_terminal())
                 .with_writer(std::io::stderr)
-                .with_filter(filter(&settings.log_level));
+                .with_filter(filter(level));
             return lines.and_then(pretty).boxed();
         }
         lines.boxed()
@@ -186,11 +190,8 @@ impl Logs {
 
 /// `LOG_LEVEL`, but libraries only from WARN up: some of them log payloads and headers below it, and no
 /// setting may let a secret out. Spans are the tracer's.
-fn filter<S>(level: &str) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
-    let wanted: Targets = level
-        .parse()
-        .unwrap_or_else(|_| Targets::new().with_default(LevelFilter::INFO));
-    wanted.and(filter_fn(|meta: &Metadata<'_>| {
+fn filter<S: Subscriber>(level: &LogLevel) -> impl tracing_subscriber::layer::Filter<S> + use<S> {
+    level.filter().and(filter_fn(|meta: &Metadata<'_>| {
         meta.is_event() && (meta.target().starts_with("signalbox") || *meta.level() <= Level::WARN)
     }))
 }
@@ -323,8 +324,10 @@ mod tests {
             ("NODE_NAME", "n1"),
         ]);
         let settings = Settings::read(&env).unwrap().telemetry;
-        let logs = Logs::open(&settings, &Metrics::new()).unwrap();
-        let subscriber = tracing_subscriber::registry().with(logs.layers(&settings));
+        let metrics = Metrics::new();
+        let logs = Logs::open(&settings, &metrics).unwrap();
+        let level = LogLevel::new(&settings.log_level, metrics.log_level_raised.clone());
+        let subscriber = tracing_subscriber::registry().with(logs.layers(&settings, &level));
         tracing::subscriber::with_default(subscriber, write);
         logs.shutdown();
         let read = |prefix: &str| -> String {

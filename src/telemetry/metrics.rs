@@ -3,14 +3,14 @@
 //! Labels are closed enums, every combination exists from the start at 0, and children are resolved once:
 //! counting on the hot path is one atomic add.
 
-use super::exposition::ExemplarStore;
+use super::{exposition::ExemplarStore, flows::Holding};
 use crate::event::{
-    Component, Device, DisconnectCause, EventName, FailureKind, Outcome, PushName, StoreOp,
+    Component, DisconnectCause, EventName, FailureKind, Outcome, PushName, Role, StoreOp,
     StoreResult, TraceId,
 };
 use parking_lot::Mutex;
 use prometheus::{
-    Gauge, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
+    Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge,
     IntGaugeVec, Opts, Registry, core::Collector,
 };
 use std::{fmt, time::Duration};
@@ -102,7 +102,7 @@ label! {
 
 label! {
     /// How a scan ended.
-    pub(super) FlowOutcome {
+    pub FlowOutcome {
         /// Handed to at least one monitor's socket.
         Sent = "sent",
         /// Relayed while no monitor was in the session.
@@ -131,6 +131,16 @@ label! {
         Version = "/version",
         /// `/metrics`
         Metrics = "/metrics",
+        /// `/console`
+        Console = "/console",
+        /// `/api/flows`
+        Flows = "/api/flows",
+        /// `/api/flows/{id}`
+        Flow = "/api/flows/{id}",
+        /// `/api/admin/log-level`, to look at
+        LogLevel = "/api/admin/log-level",
+        /// `/api/admin/log-level`, to change
+        ChangeLogLevel = "/api/admin/log-level",
         /// `/api/openapi.json`
         Openapi = "/api/openapi.json",
         /// `/api/auth/register`
@@ -161,6 +171,7 @@ impl HttpRoute {
     pub const fn method(self) -> &'static str {
         match self {
             Self::Register | Self::Login | Self::Refresh | Self::Logout => "POST",
+            Self::ChangeLogLevel => "PUT",
             Self::Other => "other",
             _ => "GET",
         }
@@ -181,14 +192,28 @@ label! {
     }
 }
 
-/// Roles under which connections are shown.
-pub(super) const ROLES: [&str; 3] = ["mobile", "monitor", "unknown"];
+label! {
+    /// How a run of the canary ended.
+    pub CanaryResult {
+        /// Its scan arrived at its monitor.
+        Ok = "ok",
+        /// The server turned it away or refused its scan.
+        Refused = "refused",
+        /// Its scan did not arrive in time.
+        Timeout = "timeout",
+        /// The connection broke.
+        Error = "error",
+    }
+}
+
+/// The rings of the flight recorder.
+pub(super) const KEPT: [&str; 3] = ["notable", "scans", "others"];
 
 /// One value of `signalbox_connections`.
 #[derive(Debug, Clone, Copy)]
 pub struct ConnectionGauge {
-    /// The device, once it is known.
-    pub device: Option<Device>,
+    /// What it is, once it is known.
+    pub role: Role,
     /// How it is connected.
     pub transport: Transport,
 }
@@ -271,7 +296,16 @@ pub struct Metrics {
     pub(super) flows: Vec<IntCounter>,
     pub(super) scan_to_navigate: TracedHistogram,
     pub(super) stages: Vec<Histogram>,
-    pub(super) scans_in_flight: IntGauge,
+    scans_in_flight: IntGauge,
+    scan_oldest_unacked: Gauge,
+    canary_runs: Vec<IntCounter>,
+    canary_success: Gauge,
+    canary_duration: Gauge,
+    recorder_bytes: [IntGauge; 3],
+    recorder_reach: [Gauge; 3],
+    pub(super) log_level_raised: IntGauge,
+    connections_max: IntGauge,
+    store_pool_max: IntGauge,
     limited: Vec<IntCounter>,
     rejected: Vec<IntCounter>,
     pub(super) log_lines: [IntCounter; 5],
@@ -398,9 +432,9 @@ impl Metrics {
             ),
             &["role", "transport"],
         ));
-        for role in ROLES {
+        for role in Role::ALL {
             for transport in Transport::ALL {
-                connections.with_label_values(&[role, transport.as_str()]);
+                connections.with_label_values(&[role.as_str(), transport.as_str()]);
             }
         }
         let sessions = make.add(IntGaugeVec::new(
@@ -478,6 +512,22 @@ impl Metrics {
             &["version"],
         ));
         build.with_label_values(&[env!("CARGO_PKG_VERSION")]).set(1);
+        let kept = |name, help| {
+            let family = make.add(IntGaugeVec::new(Opts::new(name, help), &["kept"]));
+            KEPT.map(|kept| family.with_label_values(&[kept])).to_vec()
+        };
+        let recorder_bytes = kept(
+            "signalbox_flow_recorder_bytes",
+            "Memory of the flight recorder by what is kept: notable (failed, slow, canary), scans, others. It is bounded; at the bound the oldest go.",
+        );
+        let reach = make.add(GaugeVec::new(
+            Opts::new(
+                "signalbox_flow_recorder_reach_seconds",
+                "Age of the oldest flow that is kept: so far back can one look. A fall means many flows push out old ones.",
+            ),
+            &["kept"],
+        ));
+        let recorder_reach = KEPT.map(|kept| reach.with_label_values(&[kept])).to_vec();
         let signals = make.add(IntCounterVec::new(
             Opts::new(
                 "signalbox_webrtc_signals_total",
@@ -567,6 +617,38 @@ impl Metrics {
             scans_in_flight: make.gauge(
                 "signalbox_scans_in_flight",
                 "Scans being handled now. Staying above 0 at rest means one hangs.",
+            ),
+            scan_oldest_unacked: make.add(Gauge::new(
+                "signalbox_scan_oldest_unacked_seconds",
+                "Age of the oldest scan that is not answered yet; 0 without one. Rising steadily means that it hangs, which no error counter shows.",
+            )),
+            canary_runs: make.counters(
+                "signalbox_canary_runs_total",
+                "Runs of the synthetic phone and monitor by result; they count in no other traffic metric. Anything but ok means users have the same trouble.",
+                "result",
+                CanaryResult::ALL.iter().map(|r| r.as_str()),
+            ),
+            canary_success: make.add(Gauge::new(
+                "signalbox_canary_last_success_timestamp_seconds",
+                "When the canary's scan last arrived, in seconds since 1970; 0 before the first. Standing still means scans do not arrive, also when nobody scans.",
+            )),
+            canary_duration: make.add(Gauge::new(
+                "signalbox_canary_last_duration_seconds",
+                "From the canary's scan to its monitor, at the last success. A rise is what users feel.",
+            )),
+            recorder_bytes: [0, 1, 2].map(|i| pick(&recorder_bytes, i)),
+            recorder_reach: [0, 1, 2].map(|i| pick(&recorder_reach, i)),
+            log_level_raised: make.gauge(
+                "signalbox_log_level_raised",
+                "1 while the log level was changed at run time. It reverts by itself; a busy node logs more meanwhile.",
+            ),
+            connections_max: make.gauge(
+                "signalbox_connections_max",
+                "Connections that this node takes at most (SOCKETS_MAX). Beyond it clients are turned away.",
+            ),
+            store_pool_max: make.gauge(
+                "signalbox_store_pool_max",
+                "Connections to the database that this node opens at most (STORE_POOL_MAX).",
             ),
             limited: make.counters(
                 "signalbox_rate_limited_total",
@@ -668,26 +750,21 @@ impl Metrics {
 
     /// Sets the connection gauges from what is connected now.
     pub fn set_connections(&self, connected: impl Iterator<Item = ConnectionGauge>) {
-        let mut counts = [[0_i64; 2]; 3];
+        let mut counts = [[0_i64; 2]; Role::ALL.len()];
         let mut total = 0;
         for one in connected {
-            let role = match one.device {
-                Some(Device::Mobile) => 0,
-                Some(Device::Monitor) => 1,
-                None => 2,
-            };
             if let Some(count) = counts
-                .get_mut(role)
+                .get_mut(one.role as usize)
                 .and_then(|c: &mut [i64; 2]| c.get_mut(one.transport as usize))
             {
                 *count += 1;
             }
             total += 1;
         }
-        for (role, counts) in ROLES.iter().zip(counts) {
+        for (role, counts) in Role::ALL.iter().zip(counts) {
             for (transport, count) in Transport::ALL.iter().zip(counts) {
                 self.connections
-                    .with_label_values(&[role, transport.as_str()])
+                    .with_label_values(&[role.as_str(), transport.as_str()])
                     .set(count);
             }
         }
@@ -697,14 +774,13 @@ impl Metrics {
     /// Sets the session gauges.
     pub fn set_sessions(&self, paired: usize, waiting: usize) {
         for (gauge, count) in self.scan_sessions.iter().zip([paired, waiting]) {
-            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+            gauge.set(as_i64(count));
         }
     }
 
     /// Sets the number of signaling rooms.
     pub fn set_rooms(&self, rooms: usize) {
-        self.active_rooms
-            .set(i64::try_from(rooms).unwrap_or(i64::MAX));
+        self.active_rooms.set(as_i64(rooms));
     }
 
     /// A signal was handled, if `event` is one.
@@ -756,12 +832,11 @@ impl Metrics {
 
     /// Sets the gauges of the store: whether it is up, connections busy and idle, changes waiting and lost.
     pub fn set_store(&self, up: bool, (busy, idle): (usize, usize), waiting: usize, lost: usize) {
-        let gauge = |n: usize| i64::try_from(n).unwrap_or(i64::MAX);
         self.store_up.set(i64::from(up));
         for (child, count) in self.store_connections.iter().zip([busy, idle]) {
-            child.set(gauge(count));
+            child.set(as_i64(count));
         }
-        self.store_waiting.set(gauge(waiting));
+        self.store_waiting.set(as_i64(waiting));
         self.store_lost
             .inc_by((lost as u64).saturating_sub(self.store_lost.get()));
     }
@@ -783,6 +858,39 @@ impl Metrics {
         self.http_seconds
             .with_label_values(&[route.as_str(), route.method(), class])
             .observe(took.as_secs_f64());
+    }
+
+    /// Sets what is fixed from the start: connections, and database connections, at most.
+    pub fn set_limits(&self, connections: usize, pool: usize) {
+        self.connections_max.set(as_i64(connections));
+        self.store_pool_max.set(as_i64(pool));
+    }
+
+    /// Sets the gauges of scans that are not answered yet.
+    pub(super) fn set_unanswered(&self, (scans, oldest): (usize, Duration)) {
+        self.scans_in_flight.set(as_i64(scans));
+        self.scan_oldest_unacked.set(oldest.as_secs_f64());
+    }
+
+    /// Sets the gauges of the flight recorder.
+    pub(super) fn set_recorder(&self, holding: &Holding, now_us: u64) {
+        let gauges = self.recorder_bytes.iter().zip(&self.recorder_reach);
+        for ((bytes, reach), (flows, oldest)) in
+            gauges.zip(holding.flows.into_iter().zip(holding.oldest_us))
+        {
+            bytes.set(as_i64(Holding::bytes(flows)));
+            let age = oldest.map_or(0, |oldest| now_us.saturating_sub(oldest));
+            reach.set(Duration::from_micros(age).as_secs_f64());
+        }
+    }
+
+    /// A run of the canary ended; `took` from its scan to its monitor.
+    pub(super) fn canary(&self, result: CanaryResult, took: Duration, unix: Duration) {
+        bump(&self.canary_runs, result as usize);
+        if result == CanaryResult::Ok {
+            self.canary_success.set(unix.as_secs_f64());
+            self.canary_duration.set(took.as_secs_f64());
+        }
     }
 
     /// This node is shutting down.
@@ -817,6 +925,11 @@ fn pick<T: Clone>(all: &[T], index: usize) -> T {
 #[expect(clippy::cast_precision_loss, reason = "sizes here are far below 2^53")]
 pub(super) fn as_f64(n: usize) -> f64 {
     n as f64
+}
+
+/// Counts as gauges want them.
+pub(super) fn as_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// The process collector of the prometheus crate, which is not `Clone`.

@@ -3,27 +3,39 @@
 
 mod exposition;
 mod facts;
+mod flows;
+mod level;
 mod logs;
 mod metrics;
 mod observe;
 mod panics;
+mod reread;
 mod runtime;
 mod sentry;
 mod traces;
 
 pub use exposition::{Exposition, OPENMETRICS_TYPE, TEXT_TYPE};
+pub use flows::{Flow, FlowId, Flows, Holding, Hop, Kept, Recently, SLOW, Usual, Wanted};
+pub use level::{LogLevel, Raised};
 pub use logs::Logs;
 pub use metrics::{
-    ConnectionGauge, HandshakeResult, HttpRoute, LimitLayer, Metrics, RejectReason, Stage,
-    Transport,
+    CanaryResult, ConnectionGauge, FlowOutcome, HandshakeResult, HttpRoute, LimitLayer, Metrics,
+    RejectReason, Stage, Transport,
 };
-pub use observe::{Ending, Observation, Subject};
+pub use observe::{Arrival, Ending, Observation, Subject};
 pub use runtime::statistics;
 pub use traces::Traces;
 
-use crate::settings::Settings;
+use crate::{event::TraceId, settings::Settings};
+use parking_lot::Mutex;
 use siphasher::sip::SipHasher24;
-use std::{hash::Hasher, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    hash::Hasher,
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 use tracing_subscriber::{Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 /// Everything that observes. One per process.
@@ -33,14 +45,36 @@ pub struct Telemetry {
     pub metrics: Metrics,
     /// Spans.
     pub traces: Traces,
+    /// The last events.
+    pub flows: Flows,
+    /// What is logged.
+    pub level: LogLevel,
+    log_dir: PathBuf,
+    /// Scans that have arrived and are not answered yet; the number tells those of one instant apart.
+    unanswered: Mutex<BTreeSet<(Instant, u64)>>,
+    canary: Mutex<Option<CanaryRun>>,
+    busy: Mutex<f64>,
     hasher: SipHasher24,
     plain_orders: bool,
+    /// Events are not observed at all, to measure what that costs.
+    off: bool,
+}
+
+/// The last run of the canary.
+#[derive(Debug, Clone, Copy)]
+pub struct CanaryRun {
+    /// How it ended.
+    pub result: CanaryResult,
+    /// When.
+    pub at: Instant,
+    /// From its scan to its monitor.
+    pub took: Duration,
 }
 
 /// Keeps the writers and exporters alive; [`TelemetryGuard::shutdown`] empties them.
 #[derive(Debug)]
 pub struct TelemetryGuard {
-    logs: Logs,
+    logs: Option<Logs>,
     sentry: Option<sentry::Reporter>,
     traces: Option<traces::Pipeline>,
 }
@@ -54,7 +88,9 @@ impl TelemetryGuard {
         if let Some(sentry) = self.sentry {
             sentry.shutdown(limit);
         }
-        self.logs.shutdown();
+        if let Some(logs) = self.logs {
+            logs.shutdown();
+        }
     }
 }
 
@@ -67,48 +103,100 @@ impl Telemetry {
     pub fn start(settings: &Settings) -> Result<(Arc<Self>, TelemetryGuard), String> {
         let wanted = &settings.telemetry;
         let metrics = Metrics::new();
-        let logs = Logs::open(wanted, &metrics)?;
-        let sentry = sentry::Reporter::start(settings, &metrics);
-        let (traces, pipeline) = Traces::start(wanted, &metrics)
-            .map_err(|e| format!("OTEL_EXPORTER_OTLP_ENDPOINT: {e}"))?;
-        let spans = pipeline.as_ref().map(traces::Pipeline::layer);
-        tracing_subscriber::registry()
-            .with(spans)
-            .with(sentry.as_ref().map(|_| sentry::layer()))
-            .with(logs.layers(wanted).boxed())
-            .try_init()
-            .map_err(|e| format!("logging: {e}"))?;
+        let level = LogLevel::new(&wanted.log_level, metrics.log_level_raised.clone());
+        let (traces, guard) = if wanted.off {
+            let silent = TelemetryGuard {
+                logs: None,
+                sentry: None,
+                traces: None,
+            };
+            (Traces::none(), silent)
+        } else {
+            let logs = Logs::open(wanted, &metrics)?;
+            let sentry = sentry::Reporter::start(settings, &metrics);
+            let (traces, pipeline) = Traces::start(wanted, &metrics)
+                .map_err(|e| format!("OTEL_EXPORTER_OTLP_ENDPOINT: {e}"))?;
+            let spans = pipeline.as_ref().map(traces::Pipeline::layer);
+            tracing_subscriber::registry()
+                .with(spans)
+                .with(sentry.as_ref().map(|_| sentry::layer()))
+                .with(logs.layers(wanted, &level).boxed())
+                .try_init()
+                .map_err(|e| format!("logging: {e}"))?;
+            let guard = TelemetryGuard {
+                logs: Some(logs),
+                sentry,
+                traces: pipeline,
+            };
+            (traces, guard)
+        };
         panics::install(metrics.panics.clone());
-        let telemetry = Self {
+        metrics.set_limits(
+            settings.limits.sockets_max,
+            settings.store.pool_max as usize,
+        );
+        let telemetry = Arc::new(Self {
             metrics,
             traces,
+            flows: Flows::new(),
+            level,
+            log_dir: wanted.log_dir.clone(),
+            unanswered: Mutex::default(),
+            canary: Mutex::default(),
+            busy: Mutex::default(),
             hasher: hasher(settings),
             plain_orders: wanted.log_order_numbers,
-        };
-        let guard = TelemetryGuard {
-            logs,
-            sentry,
-            traces: pipeline,
-        };
-        Ok((Arc::new(telemetry), guard))
+            off: wanted.off,
+        });
+        let seen = Arc::downgrade(&telemetry);
+        telemetry.metrics.on_scrape(move |metrics| {
+            if let Some(telemetry) = seen.upgrade() {
+                metrics.set_unanswered(telemetry.unanswered());
+                metrics.set_recorder(&telemetry.flows.holding(), unix_us());
+            }
+        });
+        Ok((telemetry, guard))
     }
 
-    /// A name for something that must not leave the process: the same everywhere in the fleet, and no
-    /// way back without the secret.
-    pub fn hashed(&self, text: &str) -> String {
+    /// What a text that must not leave the process is called outside: the same everywhere in the fleet, and
+    /// no way back without the secret.
+    pub fn hash(&self, text: &str) -> u64 {
         let mut hasher = self.hasher;
         hasher.write(text.as_bytes());
-        format!("{:016x}", hasher.finish())
+        hasher.finish()
     }
 
-    /// An order number as it may be logged.
-    pub fn order_for_logs(&self, order: &str) -> String {
-        if self.plain_orders {
-            order.to_owned()
-        } else {
-            self.hashed(order)
+    /// A run of the canary ended; `took` from its scan to its monitor.
+    pub fn canary_ran(&self, result: CanaryResult, took: Duration) {
+        let unix = Duration::from_micros(unix_us());
+        self.metrics.canary(result, took, unix);
+        let at = Instant::now();
+        *self.canary.lock() = Some(CanaryRun { result, at, took });
+        if result != CanaryResult::Ok {
+            tracing::warn!(
+                target: "signalbox::canary",
+                result = result.as_str(),
+                "The canary's scan did not arrive."
+            );
         }
     }
+
+    /// The last run of the canary.
+    pub fn canary(&self) -> Option<CanaryRun> {
+        *self.canary.lock()
+    }
+
+    /// The log lines of a flow, as they were written, oldest first. Reads files: call it off the async
+    /// threads.
+    pub fn lines_of(&self, trace: TraceId, from_ms: u64, to_ms: u64) -> Vec<String> {
+        reread::lines_of(&self.log_dir, trace, from_ms, to_ms)
+    }
+}
+
+/// Now, in µs since 1970.
+fn unix_us() -> u64 {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    u64::try_from(now.unwrap_or_default().as_micros()).unwrap_or_default()
 }
 
 /// Keyed with the signing secret, so that order numbers, of which there are few, cannot be guessed

@@ -6,34 +6,37 @@
 
 use super::{
     Metrics, Telemetry, facts,
+    flows::{Flow, Hop},
     metrics::{FlowOutcome, Stage, Transport, as_f64},
     panics::Barrier,
     traces::{self, milliseconds, span},
 };
 use crate::event::{
-    Code, Device, EventName, Fact, Failure, Outcome, Rejection, SpanId, TraceContext, TraceId,
+    About, Code, EventName, Fact, Failure, Outcome, Rejection, Role, SpanId, TraceContext, TraceId,
 };
-use prometheus::IntGauge;
-use std::{pin::pin, sync::OnceLock, time::Instant};
+use std::{
+    num::NonZeroU64,
+    pin::pin,
+    sync::{
+        OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::{Duration, Instant, SystemTime},
+};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 /// What is said of a client in logs and spans: nothing that could identify a person.
 #[derive(Debug, Clone, Copy)]
 pub struct Subject {
-    /// Its device, once known.
-    pub device: Option<Device>,
+    /// What it is, once known.
+    pub role: Role,
     /// How it is connected.
     pub transport: Transport,
     /// The span of its handshake, if that was recorded: events link to it.
     pub connection: Option<(TraceId, SpanId)>,
-}
-
-impl Subject {
-    /// The role as a label.
-    pub fn role(self) -> &'static str {
-        self.device.map_or("unknown", Device::as_str)
-    }
+    /// It is our own canary: it is logged, traced and recorded, but counts as nobody.
+    pub canary: bool,
 }
 
 /// How an event ended.
@@ -43,6 +46,41 @@ pub struct Ending<'a> {
     pub rejection: Option<&'a Rejection>,
     /// What happened.
     pub facts: &'a [Fact],
+}
+
+/// One event that arrived.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrival<'a> {
+    /// Which one.
+    pub event: EventName,
+    /// Who sent it.
+    pub subject: Subject,
+    /// The trace that it says it belongs to.
+    pub traceparent: Option<&'a str>,
+    /// What it is about.
+    pub about: About<'a>,
+    /// When it arrived.
+    pub arrived: Instant,
+    /// Since when it has its turn.
+    pub started: Instant,
+    /// The size of its payload.
+    pub bytes: usize,
+}
+
+impl Arrival<'_> {
+    /// Something that happens now, without a payload.
+    pub fn now(event: EventName, subject: Subject) -> Self {
+        let now = Instant::now();
+        Self {
+            event,
+            subject,
+            traceparent: None,
+            about: About::default(),
+            arrived: now,
+            started: now,
+            bytes: 0,
+        }
+    }
 }
 
 /// One event being handled.
@@ -56,75 +94,117 @@ pub struct Observation<'t> {
     arrived: Instant,
     started: Instant,
     span: Span,
-    in_flight: Option<InFlight>,
+    in_flight: Option<InFlight<'t>>,
+    order: Option<NonZeroU64>,
+    plain_order: Option<Box<str>>,
+    session: Option<NonZeroU64>,
+    hops: [Step; Stage::ALL.len()],
     delivered: OnceLock<Instant>,
 }
 
-#[derive(Debug)]
-struct InFlight(IntGauge);
+/// A [`Hop`] that is being measured.
+#[derive(Debug, Default)]
+struct Step {
+    start_us: AtomicU32,
+    took_us: AtomicU32,
+}
 
-impl Drop for InFlight {
+impl Step {
+    fn set(&self, start: Duration, took: Duration) {
+        self.start_us.store(micros(start), Ordering::Relaxed);
+        // What was quicker than that took place all the same.
+        self.took_us.store(micros(took).max(1), Ordering::Relaxed);
+    }
+
+    fn get(&self) -> Hop {
+        Hop {
+            start_us: self.start_us.load(Ordering::Relaxed),
+            took_us: self.took_us.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// An hour and more is 71 minutes.
+fn micros(duration: Duration) -> u32 {
+    u32::try_from(duration.as_micros()).unwrap_or(u32::MAX)
+}
+
+/// A scan that has arrived and is not answered yet.
+#[derive(Debug)]
+struct InFlight<'t> {
+    telemetry: &'t Telemetry,
+    key: (Instant, u64),
+}
+
+impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.0.dec();
+        self.telemetry.unanswered.lock().remove(&self.key);
     }
 }
 
 impl Telemetry {
-    /// Begins to observe one event that `arrived` then and has its turn since `started`. `bytes` is the
-    /// size of its payload.
-    pub fn observe(
-        &self,
-        event: EventName,
-        subject: Subject,
-        traceparent: Option<&str>,
-        (arrived, started): (Instant, Instant),
-        bytes: usize,
-    ) -> Observation<'_> {
-        let trace = self.traces.begin(traceparent);
+    /// Begins to observe one event.
+    pub fn observe(&self, arrival: &Arrival<'_>) -> Observation<'_> {
+        let &Arrival {
+            event,
+            subject,
+            about,
+            ..
+        } = arrival;
+        let trace = self.traces.begin(arrival.traceparent, subject.canary);
         let span = if trace.sampled {
-            let span = span!(
-                parent: None,
-                "process",
-                otel.name = format!("process {}", event.as_str()),
-                otel.kind = "consumer",
-                messaging.system = "socketio",
-                messaging.operation.name = "process",
-                messaging.destination.name = event.as_str(),
-                signalbox.flow.code = trace.trace.flow_code(),
-                signalbox.role = subject.role(),
-                signalbox.transport = subject.transport.as_str(),
-            );
-            if let Some((trace, id)) = subject.connection {
-                traces::link(&span, trace, id);
-            }
-            traces::start_root(&span, &trace);
-            span
+            process_span(event, subject, &trace)
         } else {
             Span::none()
         };
-        let in_flight = (event == EventName::ScanOrder).then(|| {
-            self.metrics.scans_in_flight.inc();
-            InFlight(self.metrics.scans_in_flight.clone())
-        });
-        self.metrics.payload_in.observe(as_f64(bytes));
-        Observation {
+        let mut seen = Observation {
             telemetry: self,
             event,
             subject,
             trace,
-            arrived,
-            started,
+            arrived: arrival.arrived,
+            started: arrival.started,
             span,
-            in_flight,
+            in_flight: None,
+            order: None,
+            plain_order: None,
+            session: None,
+            hops: Default::default(),
             delivered: OnceLock::new(),
+        };
+        if self.off {
+            return seen;
         }
+        let hash = |text: &str| NonZeroU64::new(self.hash(text));
+        seen.order = about.order.and_then(hash);
+        seen.session = about.session.and_then(hash);
+        if self.plain_orders {
+            seen.plain_order = about.order.map(Into::into);
+        }
+        if event == EventName::ScanOrder {
+            let key = (arrival.arrived, rand::random());
+            self.unanswered.lock().insert(key);
+            let telemetry = self;
+            seen.in_flight = Some(InFlight { telemetry, key });
+        }
+        if seen.counted() {
+            self.metrics.payload_in.observe(as_f64(arrival.bytes));
+        }
+        seen
+    }
+
+    /// How many scans are not answered yet, and since when the oldest.
+    pub(super) fn unanswered(&self) -> (usize, Duration) {
+        let unanswered = self.unanswered.lock();
+        let oldest = unanswered.first().map(|(arrived, _)| arrived.elapsed());
+        (unanswered.len(), oldest.unwrap_or_default())
     }
 }
 
 impl Telemetry {
     /// A failure of ours outside an event: one count, one ERROR line. Returns its error id.
     pub fn failed(&self, failure: &Failure) -> String {
-        let error_id = format!("{:016x}", rand::random::<u64>());
+        let error_id = format!("{:016x}", new_error_id());
         self.metrics.error(failure.component, failure.kind);
         tracing::error!(
             target: "signalbox::http",
@@ -141,8 +221,16 @@ impl Telemetry {
 }
 
 impl Observation<'_> {
+    /// Whether it counts as traffic.
+    fn counted(&self) -> bool {
+        !self.telemetry.off && !self.subject.canary
+    }
+
     /// Runs one step inside a span of its name.
     pub fn stage<T>(&self, stage: Stage, step: impl FnOnce() -> T) -> T {
+        if self.telemetry.off {
+            return step();
+        }
         let (began, span) = self.begin_stage(stage);
         let output = step();
         self.end_stage(stage, began, span);
@@ -151,6 +239,9 @@ impl Observation<'_> {
 
     /// The same for a step that may wait.
     pub async fn stage_async<T>(&self, stage: Stage, step: impl Future<Output = T>) -> T {
+        if self.telemetry.off {
+            return step.await;
+        }
         let (began, span) = self.begin_stage(stage);
         let output = step.await;
         self.end_stage(stage, began, span);
@@ -201,32 +292,87 @@ impl Observation<'_> {
 
     fn end_stage(&self, stage: Stage, began: Instant, span: Span) {
         drop(span);
-        if self.event != EventName::ScanOrder {
-            return;
-        }
         let now = Instant::now();
         if stage == Stage::Deliver {
             let _ = self.delivered.set(now);
         }
-        self.stage_time(stage, now - began);
+        self.stage_time(stage, began, now);
     }
 
-    fn stage_time(&self, stage: Stage, took: std::time::Duration) {
-        if let Some(histogram) = self.telemetry.metrics.stages.get(stage as usize) {
+    fn stage_time(&self, stage: Stage, began: Instant, ended: Instant) {
+        let took = ended - began;
+        if let Some(step) = self.hops.get(stage as usize) {
+            step.set(began - self.arrived, took);
+        }
+        if self.event == EventName::ScanOrder
+            && self.counted()
+            && let Some(histogram) = self.telemetry.metrics.stages.get(stage as usize)
+        {
             histogram.observe(took.as_secs_f64());
         }
     }
 
     /// Counts, logs and closes the span. Returns the error id of a failure, by which the client's
     /// complaint, the log line, the trace and the report find each other.
-    pub fn finish(mut self, ending: &Ending<'_>) -> Option<String> {
-        let metrics = &self.telemetry.metrics;
+    pub fn finish(self, ending: &Ending<'_>) -> Option<String> {
+        if self.telemetry.off {
+            return None;
+        }
         let took = self.started.elapsed();
+        self.stage_time(Stage::Queue, self.arrived, self.started);
         let (outcome, code) = match ending.rejection {
             None => (Outcome::Ok, None),
             Some(Rejection::Refused(refusal)) => (Outcome::Refused, Some(refusal.code)),
             Some(Rejection::Failed(_)) => (Outcome::Failed, Some(Code::Internal)),
         };
+        let error_id = match ending.rejection {
+            Some(Rejection::Failed(failure)) => {
+                let id = new_error_id();
+                self.report(failure, &format!("{id:016x}"));
+                Some(id)
+            }
+            _ => None,
+        };
+        if self.counted() {
+            self.count(outcome, took);
+            for fact in ending.facts {
+                facts::note(fact, &self);
+            }
+        }
+        let mut flow = self.flow(outcome, code, error_id);
+        if self.event == EventName::ScanOrder {
+            self.complete_scan(&mut flow, ending.facts);
+        } else if outcome == Outcome::Refused {
+            tracing::debug!(
+                target: "signalbox::event",
+                event = self.event.as_str(),
+                outcome = outcome.as_str(),
+                code = code.map(Code::as_str),
+                trace_id = %self.trace.trace,
+                role = self.subject.role.as_str(),
+                transport = self.subject.transport.as_str(),
+                duration_ms = milliseconds(took),
+                "An event was refused."
+            );
+        }
+        self.telemetry.flows.record(flow);
+        if self.trace.sampled {
+            self.span
+                .set_attribute("signalbox.outcome", outcome.as_str());
+            if let Some(code) = code {
+                self.span.set_attribute("error.type", code.as_str());
+            }
+            if let Some(Rejection::Failed(failure)) = ending.rejection {
+                let detail = failure.detail.to_string();
+                self.span
+                    .set_status(opentelemetry::trace::Status::error(detail));
+            }
+        }
+        error_id.map(|id| format!("{id:016x}"))
+    }
+
+    fn count(&self, outcome: Outcome, took: Duration) {
+        let metrics = &self.telemetry.metrics;
         let index = self.event.index();
         if let Some(by_outcome) = metrics.received.get(index)
             && let Some(counter) = by_outcome.get(outcome as usize)
@@ -236,47 +382,39 @@ impl Observation<'_> {
         if let Some(histogram) = metrics.handle_seconds.get(index) {
             histogram.observe(took.as_secs_f64());
         }
-        let error_id = match ending.rejection {
-            Some(Rejection::Failed(failure)) => Some(self.report(failure)),
-            _ => None,
-        };
         metrics.signal(self.event, outcome);
-        for fact in ending.facts {
-            facts::note(fact, &self);
+    }
+
+    /// For the recorder.
+    fn flow(&self, outcome: Outcome, code: Option<Code>, error_id: Option<u64>) -> Flow {
+        let total = self.arrived.elapsed();
+        let arrived = SystemTime::now()
+            .duration_since(SystemTime::UNIX_EPOCH)
+            .unwrap_or_default()
+            .saturating_sub(total);
+        Flow {
+            trace: self.trace.trace,
+            arrived_us: u64::try_from(arrived.as_micros()).unwrap_or_default(),
+            error_id: error_id.and_then(NonZeroU64::new),
+            order: self.order,
+            session: self.session,
+            seq: 0,
+            hops: self.hops.each_ref().map(Step::get),
+            total_us: micros(total),
+            monitors: None,
+            event: self.event,
+            outcome,
+            result: None,
+            code,
+            role: self.subject.role,
+            transport: self.subject.transport,
+            canary: self.subject.canary,
+            sampled: self.trace.sampled,
         }
-        if self.event == EventName::ScanOrder {
-            self.complete_flow(outcome, code, ending.facts, error_id.as_deref());
-        } else if outcome == Outcome::Refused {
-            tracing::debug!(
-                target: "signalbox::event",
-                event = self.event.as_str(),
-                outcome = outcome.as_str(),
-                code = code.map(Code::as_str),
-                trace_id = %self.trace.trace,
-                role = self.subject.role(),
-                transport = self.subject.transport.as_str(),
-                duration_ms = milliseconds(took),
-                "An event was refused."
-            );
-        }
-        if self.trace.sampled {
-            self.span
-                .set_attribute("signalbox.outcome", outcome.as_str());
-            if let Some(code) = code {
-                self.span.set_attribute("error.type", code.as_str());
-            }
-            if outcome == Outcome::Failed {
-                self.span
-                    .set_status(opentelemetry::trace::Status::error("failed"));
-            }
-        }
-        self.in_flight = None;
-        error_id
     }
 
     /// The one ERROR line of a failure, which Sentry makes its one event of.
-    fn report(&self, failure: &Failure) -> String {
-        let error_id = format!("{:016x}", rand::random::<u64>());
+    fn report(&self, failure: &Failure, error_id: &str) {
         let Failure {
             component,
             kind,
@@ -294,68 +432,62 @@ impl Observation<'_> {
             component = component.as_str(),
             kind = kind.as_str(),
             detail = &**detail,
-            error_id = error_id.as_str(),
+            error_id,
             trace_id = %self.trace.trace,
             span_id = %self.trace.process,
             flow = self.trace.trace.flow_code(),
-            role = self.subject.role(),
+            role = self.subject.role.as_str(),
             transport = self.subject.transport.as_str(),
             "An event failed."
         );
-        error_id
     }
 
-    /// The one line of a scan, and its counters.
-    fn complete_flow(
-        &self,
-        outcome: Outcome,
-        code: Option<Code>,
-        facts: &[Fact],
-        error_id: Option<&str>,
-    ) {
+    /// The one line of a scan, its counters, and what the recorder keeps of it besides.
+    fn complete_scan(&self, flow: &mut Flow, facts: &[Fact]) {
         let metrics = &self.telemetry.metrics;
         let relayed = facts.iter().find_map(|fact| match fact {
-            Fact::ScanRelayed {
-                order,
-                session,
-                seq,
-                monitors,
-            } => Some((order, session, *seq, *monitors)),
+            Fact::ScanRelayed { seq, monitors } => Some((*seq, *monitors)),
             _ => None,
         });
-        let flow_outcome = match (outcome, code, relayed) {
+        let result = match (flow.outcome, flow.code, relayed) {
             (Outcome::Ok, _, Some((.., 0))) => FlowOutcome::Unwatched,
             (Outcome::Ok, ..) => FlowOutcome::Sent,
             (Outcome::Refused, Some(Code::Unavailable), _) => FlowOutcome::Shed,
             (Outcome::Refused, ..) => FlowOutcome::Refused,
             (Outcome::Failed, ..) => FlowOutcome::RelayFailed,
         };
-        if let Some(counter) = metrics.flows.get(flow_outcome as usize) {
-            counter.inc();
+        flow.result = Some(result);
+        flow.seq = relayed.map_or(0, |(seq, _)| seq);
+        flow.monitors = relayed.map(|(_, n)| u16::try_from(n).unwrap_or(u16::MAX));
+        if self.counted() {
+            if let Some(counter) = metrics.flows.get(result as usize) {
+                counter.inc();
+            }
+            if let (FlowOutcome::Sent, Some(delivered)) = (result, self.delivered.get()) {
+                metrics
+                    .scan_to_navigate
+                    .observe(*delivered - self.arrived, self.exemplar());
+            }
         }
-        self.stage_time(Stage::Queue, self.started - self.arrived);
-        if let (FlowOutcome::Sent, Some(delivered)) = (flow_outcome, self.delivered.get()) {
-            metrics
-                .scan_to_navigate
-                .observe(*delivered - self.arrived, self.exemplar());
-        }
+        let hashed = |hash: Option<NonZeroU64>| hash.map(|hash| format!("{hash:016x}"));
         tracing::info!(
             target: "signalbox::flow",
             event = self.event.as_str(),
-            outcome = flow_outcome.as_str(),
-            code = code.map(Code::as_str),
+            outcome = result.as_str(),
+            code = flow.code.map(Code::as_str),
             trace_id = %self.trace.trace,
             span_id = %self.trace.process,
             flow = self.trace.trace.flow_code(),
             sampled = self.trace.sampled,
-            role = self.subject.role(),
+            canary = self.subject.canary.then_some(true),
+            role = self.subject.role.as_str(),
             transport = self.subject.transport.as_str(),
-            duration_ms = milliseconds(self.arrived.elapsed()),
-            session_hash = relayed.map(|(_, s, ..)| self.telemetry.hashed(s.as_str())),
-            order = relayed.map(|(order, ..)| self.telemetry.order_for_logs(order)),
-            seq = relayed.map(|(_, _, seq, _)| seq),
-            monitors = relayed.map(|(.., monitors)| monitors),
-            error_id,
+            duration_ms = milliseconds(Duration::from_micros(flow.total_us.into())),
+            session_hash = hashed(self.session),
+            order = self.plain_order.as_deref().map(str::to_owned).or_else(|| hashed(self.order)),
+            seq = relayed.map(|(seq, _)| seq),
+            monitors = relayed.map(|(_, monitors)| monitors),
+            error_id = flow.error_id.map(|id| format!("{id:016x}")),
             "scan flow completed"
         );
     }
@@ -372,4 +504,31 @@ impl Observation<'_> {
     pub(super) fn subject(&self) -> Subject {
         self.subject
     }
+}
+
+/// The span of a recorded event.
+fn process_span(event: EventName, subject: Subject, trace: &TraceContext) -> Span {
+    let span = span!(
+        parent: None,
+        "process",
+        otel.name = format!("process {}", event.as_str()),
+        otel.kind = "consumer",
+        messaging.system = "socketio",
+        messaging.operation.name = "process",
+        messaging.destination.name = event.as_str(),
+        signalbox.flow.code = trace.trace.flow_code(),
+        signalbox.role = subject.role.as_str(),
+        signalbox.transport = subject.transport.as_str(),
+        signalbox.canary = subject.canary,
+    );
+    if let Some((trace, id)) = subject.connection {
+        traces::link(&span, trace, id);
+    }
+    traces::start_root(&span, trace);
+    span
+}
+
+/// By which a failure is found again; 0 is none.
+fn new_error_id() -> u64 {
+    rand::random_range(1..=u64::MAX)
 }

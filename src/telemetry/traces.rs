@@ -77,7 +77,7 @@ impl Traces {
         metrics: &Metrics,
     ) -> Result<(Self, Option<Pipeline>), String> {
         let Some(endpoint) = &settings.otlp_endpoint else {
-            return Ok((Self::new(0.0), None));
+            return Ok((Self::none(), None));
         };
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
@@ -123,6 +123,11 @@ impl Traces {
         Ok((Self::new(settings.sample_ratio), Some(Pipeline(provider))))
     }
 
+    /// Records nothing.
+    pub(super) fn none() -> Self {
+        Self::new(0.0)
+    }
+
     #[expect(
         clippy::cast_possible_truncation,
         clippy::cast_sign_loss,
@@ -137,7 +142,8 @@ impl Traces {
     }
 
     /// The trace of one event: the client's, if it said one, else a new one.
-    pub fn begin(&self, traceparent: Option<&str>) -> TraceContext {
+    /// `always` records it, if anything is recorded at all.
+    pub fn begin(&self, traceparent: Option<&str>, always: bool) -> TraceContext {
         let parent = traceparent.and_then(Traceparent::parse);
         let trace = parent.map_or_else(|| TraceId(random()), |p| p.trace);
         TraceContext {
@@ -145,7 +151,7 @@ impl Traces {
             parent: parent.map(|p| p.span),
             process: SpanId(random()),
             send: SpanId(random()),
-            sampled: self.threshold > 0 && self.key.hash_one(trace) <= self.threshold,
+            sampled: self.threshold > 0 && (always || self.key.hash_one(trace) <= self.threshold),
         }
     }
 }
@@ -350,14 +356,18 @@ mod tests {
     #[test]
     fn the_share_recorded_is_the_ratio_and_a_trace_is_always_decided_alike() {
         let traces = Traces::new(0.1);
-        let sampled = (0..20_000).filter(|_| traces.begin(None).sampled).count();
+        let sampled = (0..20_000)
+            .filter(|_| traces.begin(None, false).sampled)
+            .count();
         assert!((1600..2400).contains(&sampled), "{sampled}");
 
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
-        let first = traces.begin(Some(parent));
+        let first = traces.begin(Some(parent), false);
         assert_eq!(first.trace.to_string(), "4bf92f3577b34da6a3ce929d0e0e4736");
-        assert!((0..50).all(|_| traces.begin(Some(parent)).sampled == first.sampled));
-        assert!(!Traces::new(0.0).begin(Some(parent)).sampled);
-        assert!(Traces::new(1.0).begin(Some(parent)).sampled);
+        assert!((0..50).all(|_| traces.begin(Some(parent), false).sampled == first.sampled));
+        assert!(!Traces::new(0.0).begin(Some(parent), true).sampled);
+        assert!(Traces::new(1.0).begin(Some(parent), false).sampled);
+        let rare = Traces::new(1e-9);
+        assert!((0..50).all(|_| rare.begin(None, true).sampled));
     }
 }

@@ -57,8 +57,11 @@ fn a_monitor_that_stops_reading_is_gone_within_15_seconds_and_others_do_not_wait
     );
     assert!(worst < Duration::from_secs(1), "{worst:?}");
     eventually("its disconnect", || {
-        let slow = server.metric("signalbox_disconnects_total{reason=\"send_queue_full\"}");
-        (slow > 0.5).then_some(())
+        let metrics = server.metrics();
+        // On a busy machine the write limit may be first.
+        let full = metrics["signalbox_disconnects_total{reason=\"send_queue_full\"}"];
+        let cut = metrics["signalbox_rejected_total{reason=\"slow_reader\"}"];
+        (full + cut > 0.5).then_some(())
     });
     assert!(phone.ask("heartbeat", &json!(null)).is_u64());
 }
