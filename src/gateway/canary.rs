@@ -61,7 +61,7 @@ impl Canary {
         let mut phone = self.device("mobile")?;
         let order = format!("canary-{number}");
         let began = Instant::now();
-        phone.emit(
+        phone.ask(
             "scanOrder",
             &json!({ "sessionId": session, "orderNo": order, "ts": clock::now().unix_ms }),
         )?;
@@ -144,6 +144,22 @@ impl Device {
 
     fn emit(&mut self, event: &str, payload: &Value) -> Result<(), CanaryResult> {
         self.send(format!("42{}", json!([event, payload])))
+    }
+
+    /// Emits and waits for the acknowledgement, which must not be a refusal.
+    fn ask(&mut self, event: &str, payload: &Value) -> Result<(), CanaryResult> {
+        self.send(format!("421{}", json!([event, payload])))?;
+        loop {
+            let packet = self.packet()?;
+            if let Some(json) = packet.strip_prefix("431") {
+                let refused = json.starts_with("[{\"success\":false");
+                return if refused {
+                    Err(CanaryResult::Refused)
+                } else {
+                    Ok(())
+                };
+            }
+        }
     }
 
     /// The next packet; a refusal is the end of the run.

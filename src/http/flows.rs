@@ -24,7 +24,7 @@ const PAGE: u32 = 100;
 const PAGE_MOST: u32 = 500;
 /// The summary looks back so far.
 const RECENT_SECONDS: u64 = 300;
-/// A flow is called slow where it took so many times as long as usual.
+/// A flow is also called slow where it took so many times as long as usual.
 const TIMES: u32 = 2;
 /// And at least so long: below it, people do not notice.
 const LEAST_US: u32 = 5_000;
@@ -341,7 +341,8 @@ fn detail(flow: &Flow, usual: &Usual, logs: Vec<Box<RawValue>>) -> FlowDetail {
         let known = usual.steps.iter().find(|(step, _)| *step == name);
         known.map(|(_, us)| *us)
     };
-    let slow = flow.total_us >= LEAST_US && flow.total_us >= usual.total_us.saturating_mul(TIMES);
+    let unusual = usual.flows > 0 && flow.total_us >= usual.total_us.saturating_mul(TIMES);
+    let slow = flow.is_slow() || (unusual && flow.total_us >= LEAST_US);
     let over = |(name, took): (&'static str, u32)| took.saturating_sub(median(name).unwrap_or(0));
     let slowest = flow.steps().map(|(name, hop)| (name, hop.took_us));
     let slow_hop = slowest

@@ -98,7 +98,7 @@ impl Flow {
     pub fn kept(&self) -> Kept {
         if self.outcome == Outcome::Failed {
             Kept::Failed
-        } else if u128::from(self.total_us) > SLOW.as_micros() {
+        } else if self.is_slow() {
             Kept::Slow
         } else if self.canary && self.event == EventName::ScanOrder {
             Kept::Canary
@@ -107,6 +107,11 @@ impl Flow {
         } else {
             Kept::Recent
         }
+    }
+
+    /// Whether it took longer than [`SLOW`].
+    pub fn is_slow(&self) -> bool {
+        u128::from(self.total_us) > SLOW.as_micros()
     }
 
     /// The steps that it went through, in order, and what was left to do after the last one: the answer.
@@ -325,14 +330,15 @@ impl Flows {
         found
     }
 
-    /// What is usual for `event`: the medians of the newest good ones that are kept.
+    /// What is usual for `event`: the medians of the newest that went well and were not slow.
     pub fn usual(&self, event: EventName) -> Usual {
-        let flows = self.list(&Wanted {
+        let mut flows = self.list(&Wanted {
             outcome: Some(Outcome::Ok),
             event: Some(event),
             limit: COMPARED,
             ..Wanted::default()
         });
+        flows.retain(|flow| flow.kept() != Kept::Slow);
         let mut totals: Vec<u32> = flows.iter().map(|f| f.total_us).collect();
         let mut steps: Vec<(&'static str, Vec<u32>)> = Vec::new();
         for (name, hop) in flows.iter().flat_map(Flow::steps) {
@@ -484,13 +490,14 @@ mod tests {
             flows.record(flow(n, EventName::ScanOrder, Outcome::Ok, 1000));
         }
         flows.record(flow(100, EventName::ScanOrder, Outcome::Ok, 200_000));
+        flows.record(flow(102, EventName::ScanOrder, Outcome::Ok, 300_000));
         flows.record(flow(101, EventName::ScanOrder, Outcome::Failed, 900_000));
 
         let usual = flows.usual(EventName::ScanOrder);
         assert_eq!((usual.flows, usual.total_us), (100, 1000));
         assert!(usual.steps.contains(&("decide", 500)));
         let recently = flows.recently(0);
-        assert_eq!(recently.outcomes, [100, 0, 1]);
+        assert_eq!(recently.outcomes, [101, 0, 1]);
         assert_eq!((recently.p50_us, recently.p99_us), (1000, 200_000));
     }
 

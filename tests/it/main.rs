@@ -5,15 +5,19 @@
     clippy::indexing_slicing,
     clippy::string_slice,
     clippy::print_stderr,
+    clippy::print_stdout,
     clippy::too_many_lines,
     reason = "a test may fail loudly"
 )]
 
+mod catalogue;
+mod flows;
 mod hostile;
 mod limits;
 mod operations;
 mod polling;
 mod postgres;
+mod secrets;
 mod slow;
 mod store;
 mod store_faults;

@@ -4,7 +4,8 @@ use crate::support::{Bystanders, Client, Server, eventually};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
-const UNLIMITED: [(&str, &str); 2] = [("EVENT_RATE", "1000000"), ("EVENT_BURST", "1000000")];
+pub(crate) const UNLIMITED: [(&str, &str); 2] =
+    [("EVENT_RATE", "1000000"), ("EVENT_BURST", "1000000")];
 /// How long a client that does not read may stay.
 const LIMIT: Duration = Duration::from_secs(15);
 
