@@ -225,7 +225,7 @@ fn a_running_server_has_exactly_the_metrics_of_the_catalogue() {
 fn nothing_that_clients_invent_adds_a_series() {
     let mut settings = UNLIMITED.to_vec();
     settings.extend([
-        ("SESSIONS_PER_SOCKET", "20000"),
+        ("SESSIONS_PER_SOCKET", "10000"),
         ("ROOMS_PER_SOCKET", "10000"),
         ("ROOMS_MAX", "1000000"),
         ("CREATE_ROOM_PER_MIN", "1000000"),
