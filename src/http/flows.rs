@@ -43,9 +43,9 @@ pub(super) struct Filter {
     /// Only those that took at least so many milliseconds.
     #[param(minimum = 0, maximum = 1e9)]
     min_ms: Option<f64>,
-    /// Only those of this order number.
+    /// Only those of this order number, or of this hash of one.
     order: Option<String>,
-    /// Only those of this scan session.
+    /// Only those of this scan session, or of this hash of one.
     session: Option<String>,
     /// Only those that arrived later than this, in ms since 1970.
     #[param(minimum = 0, maximum = 1e15)]
@@ -242,8 +242,8 @@ pub(super) async fn flows(
         outcome: filter.outcome.map(Into::into),
         event: None,
         least_us: microseconds(filter.min_ms),
-        order: filter.order.map(|order| telemetry.hash(&order)),
-        session: filter.session.map(|session| telemetry.hash(&session)),
+        order: filter.order.map(|order| hashes(&http, &order)),
+        session: filter.session.map(|session| hashes(&http, &session)),
         since_us: microseconds(filter.since),
         limit: filter.limit.unwrap_or(PAGE).min(PAGE_MOST) as usize,
     };
@@ -427,6 +427,13 @@ fn links(http: &Http) -> Links {
         trace: settings.trace_url.clone(),
         dashboard: dashboard.map(|url| format!("{url}/d/signalbox-scan-flow")),
     }
+}
+
+/// Of a text; and a text that looks like a hash is taken for one as well, as flows and log lines show it.
+fn hashes(http: &Http, text: &str) -> [u64; 2] {
+    let hash = http.telemetry.hash(text);
+    let shown = (text.len() == 16).then(|| u64::from_str_radix(text, 16).ok());
+    [hash, shown.flatten().unwrap_or(hash)]
 }
 
 fn ms(us: u32) -> f64 {

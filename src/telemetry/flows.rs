@@ -175,10 +175,10 @@ pub struct Wanted {
     pub event: Option<EventName>,
     /// Only those that took at least so long, in µs.
     pub least_us: u64,
-    /// Only those of the order with this hash.
-    pub order: Option<u64>,
-    /// Only those of the session with this hash.
-    pub session: Option<u64>,
+    /// Only those of the order with one of these hashes.
+    pub order: Option<[u64; 2]>,
+    /// Only those of the session with one of these hashes.
+    pub session: Option<[u64; 2]>,
     /// Only those that arrived later, in µs since 1970.
     pub since_us: u64,
     /// At most so many.
@@ -187,8 +187,8 @@ pub struct Wanted {
 
 impl Wanted {
     fn takes(&self, flow: &Flow) -> bool {
-        let same = |wanted: Option<u64>, is: Option<std::num::NonZeroU64>| {
-            wanted.is_none_or(|wanted| is.is_some_and(|is| is.get() == wanted))
+        let same = |wanted: Option<[u64; 2]>, is: Option<std::num::NonZeroU64>| {
+            wanted.is_none_or(|wanted| is.is_some_and(|is| wanted.contains(&is.get())))
         };
         flow.arrived_us > self.since_us
             && self.outcome.is_none_or(|outcome| outcome == flow.outcome)

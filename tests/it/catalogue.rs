@@ -33,11 +33,11 @@ fn families(exposition: &str) -> BTreeMap<String, Family> {
     let mut families: BTreeMap<String, Family> = BTreeMap::new();
     for line in exposition.lines() {
         if let Some((name, help)) = line.strip_prefix("# HELP ").and_then(|l| l.split_once(' ')) {
-            families.entry(name.to_owned()).or_default().help = help.to_owned();
+            families.entry(name.to_owned()).or_default().help = help.into();
         } else if let Some((name, kind)) =
             line.strip_prefix("# TYPE ").and_then(|l| l.split_once(' '))
         {
-            families.entry(name.to_owned()).or_default().kind = kind.to_owned();
+            families.entry(name.to_owned()).or_default().kind = kind.into();
         } else if let Some((series, _)) = line.rsplit_once(' ') {
             let (name, labels) = series.split_once('{').unwrap_or((series, ""));
             let base = ["_bucket", "_sum", "_count"]
@@ -95,7 +95,7 @@ fn users() -> Vec<(String, String)> {
             Value::Object(fields) => {
                 for (name, field) in fields {
                     match field {
-                        Value::String(text) if name == "expr" => *into += &format!("{text}\n"),
+                        Value::String(text) if name == "expr" => into.extend([text.as_str(), "\n"]),
                         field => expressions(field, into),
                     }
                 }

@@ -100,6 +100,9 @@ fn a_failed_scan_is_found_by_error_id_order_and_session() {
         );
     }
     let list = get(&server, "/api/flows");
+    let hash = list["flows"][0]["order"].as_str().unwrap();
+    let same = get(&server, &format!("/api/flows?order={hash}"));
+    assert_eq!(same["flows"].as_array().unwrap().len(), 1, "{same}");
     assert_eq!(list["summary"]["failed"], 2);
     let since = list["now"].as_f64().unwrap() + 1.0;
     assert_eq!(
@@ -147,8 +150,7 @@ fn in_production_only_an_admin_looks_inside() {
     // The page holds nothing, so that it can ask for the token.
     assert_eq!(server.get("/console").0, 200);
     // Who tries tokens is limited; who has one is not.
-    let last = (0..30).map(|_| asked("", "GET", "/api/flows", "")).last();
-    assert_eq!(last, Some(429));
+    assert!((0..30).any(|_| asked("", "GET", "/api/flows", "") == 429));
     assert!((0..30).all(|_| asked(&admin, "GET", "/api/flows", "") == 200));
 }
 

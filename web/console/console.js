@@ -8,7 +8,7 @@ const SLOW_MS = 250;
 
 /** What a hop is, and where to look when it is slow. */
 const HOPS = {
-  queue: ['waiting for the earlier events of this socket', 'An earlier event of the same socket held it up: look at the flows of its session just before.'],
+  queue: ['waiting for the earlier events of this socket', 'An earlier event of the same socket held it up: look at the flows just before it.'],
   guard: ['limits and permissions', 'Checking limits is work in memory: look at runtime busy.'],
   decide: ['the handler', 'The handler took the time: look at the store, runtime busy and the log lines below.'],
   deliver: ['handing it to the sockets of the receivers', 'Many receivers, or a node under load: look at runtime busy.'],
@@ -421,28 +421,21 @@ function drawMissing(id, { node, recorder, health }) {
   ], el('p', '', 'The log files reach further back than memory. On each node:'), el('p', '', copyable('command', grep)));
 }
 
-/** The hop to blame. With all flows slow none stands out against its median: then the longest. */
-const blamed = (f) => f.slowHop ?? (f.totalMs >= SLOW_MS ? f.slowest.hop : null);
-
 function verdict(f) {
-  const slow = f.hops.find((hop) => hop.name === blamed(f));
+  const slow = f.hops.find((hop) => hop.name === f.slowHop);
   if (!slow) return `No slow hop: ${ms(f.totalMs)} in total${f.medianTotalMs == null ? '' : `, the median is ${ms(f.medianTotalMs)}`}.`;
-  const ratio = slow.ms / slow.medianMs;
-  const than = f.comparedWith < 2 || !slow.medianMs ? ', and there is nothing to compare it with'
-    : ratio < 2 ? `, and that is usual now: its median is ${ms(slow.medianMs)}`
-    : `, ${number.format(Number(ratio.toPrecision(2)))} times its median (${ms(slow.medianMs)})`;
-  return `Slow hop: ${slow.name} took ${ms(slow.ms)}${than}.`;
+  const times = slow.medianMs && number.format(Number((slow.ms / slow.medianMs).toPrecision(2)));
+  return `Slow hop: ${slow.name} took ${ms(slow.ms)}, ${times ? `${times} times its median (${ms(slow.medianMs)})` : 'and there is nothing to compare it with'}.`;
 }
 
 function drawFlow(f, { node, links }) {
-  const slow = blamed(f);
   const title = el('h2', '', el('code', '', f.flow), badge(f), el('span', 'event', f.event));
   title.tabIndex = -1;
   const outcome = (RESULTS[f.result] ?? (() => OUTCOMES[f.outcome] ?? f.outcome))(f);
   const said = [outcome, verdict(f)];
-  if (slow || f.outcome === 'ok') said.reverse();
-  const bad = slow || f.outcome === 'failed';
-  const hint = HOPS[slow]?.[1];
+  if (f.slowHop || f.outcome === 'ok') said.reverse();
+  const bad = f.slowHop || f.outcome === 'failed';
+  const hint = HOPS[f.slowHop]?.[1];
   const facts = [
     ['Time', el('span', '', `${clock(f.at)}, ${span((Date.now() - f.at) / 1000)} ago`, el('small', '', new Date(f.at).toISOString()))],
     f.errorId && ['Error id', copyable('error id', f.errorId)],
@@ -488,7 +481,7 @@ function drawHops(f) {
     }
     const name = el('th', '', hop.name, el('small', '', HOPS[hop.name]?.[0] ?? ''));
     name.scope = 'row';
-    return el('tr', hop.name === blamed(f) ? 'slow' : '', name, track,
+    return el('tr', hop.slow ? 'slow' : '', name, track,
       el('td', 'number', ms(hop.ms), el('small', '', hop.medianMs == null ? 'no median' : `median ${ms(hop.medianMs)}`)));
   });
   const total = el('tr', 'sum', el('th', '', 'total'), el('td', 'scale', el('span', '', '0'), el('span', '', ms(whole))),
