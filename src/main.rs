@@ -221,7 +221,7 @@ Paste the first line into one Node console (npm install socket.io-client, node),
   m = require('socket.io-client')('http://localhost:{port}', {{ auth: {{ token: '{monitor}' }} }}); m.emit('registerClient', {{ role: 'monitor' }}); m.emit('joinSession', {{ sessionId: 'demo' }}); m.on('navigate', console.log)
   p = require('socket.io-client')('http://localhost:{port}', {{ auth: {{ token: '{phone}' }} }}); p.emit('registerClient', {{ role: 'mobile' }}); p.emit('joinSession', {{ sessionId: 'demo' }}); p.emit('scanOrder', {{ sessionId: 'demo', orderNo: 'A-1', ts: Date.now() }}, console.log)
 
-See it: http://localhost:{port}/status and http://localhost:{port}/metrics
+See it: http://localhost:{port}/console and http://localhost:{port}/metrics
 "
     ));
     Ok(())

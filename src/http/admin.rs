@@ -5,7 +5,10 @@ use super::{
     error::{ErrorBody, LimitErrors},
     extract::Body,
 };
-use crate::event::{Code, Text};
+use crate::{
+    event::{Code, Text},
+    settings::parse_duration,
+};
 use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -56,7 +59,10 @@ pub(super) struct LevelChange {
     target: Option<String>,
     /// For how long: a number with s, m or h, at most 24h.
     #[serde(rename = "for")]
-    #[schema(example = "10m", pattern = "^[1-9][0-9]{0,3}[sm]$")]
+    #[schema(
+        example = "10m",
+        pattern = "^([1-9][0-9]{0,3}s|([1-9][0-9]{0,2}|1[0-3][0-9]{2}|14[0-3][0-9]|1440)m|([1-9]|1[0-9]|2[0-4])h)$"
+    )]
     period: String,
 }
 
@@ -103,8 +109,7 @@ pub(super) async fn change_log_level(
         let text = Text::InvalidPayload(why.to_owned());
         ApiError::new(&http, Code::ValidationError, text)
     };
-    let period = crate::settings::parse_duration(&change.period)
-        .filter(|period| !period.is_zero() && *period <= LONGEST)
+    let period = time(&change.period)
         .ok_or_else(|| invalid("`for` is not a time of up to 24h, such as 10m"))?;
     let target = change.target.as_deref();
     if target.is_some_and(|target| !is_ours(target)) {
@@ -121,6 +126,14 @@ pub(super) async fn change_log_level(
         "The log level was changed for a while."
     );
     Ok(Json(LevelNow::new(raised.directives, Some(raised.until))))
+}
+
+/// A number without a leading 0, of at most four digits, and a unit.
+fn time(text: &str) -> Option<Duration> {
+    let number = text.strip_suffix(['s', 'm', 'h'])?;
+    let digits = number.len() <= 4 && number.bytes().all(|b| b.is_ascii_digit());
+    let period = parse_duration(text).filter(|_| digits && !number.starts_with('0'))?;
+    (period <= LONGEST).then_some(period)
 }
 
 fn is_ours(target: &str) -> bool {

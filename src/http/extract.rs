@@ -166,7 +166,7 @@ impl FromRequestParts<Arc<Http>> for RoomOf {
 #[into_params(parameter_in = Path)]
 pub(super) struct FlowOf {
     /// A flow code as people write it, a trace id (32 hex digits) or an error id (16).
-    #[param(value_type = String, example = "K7-QX4M")]
+    #[param(value_type = String, example = "K7-QX4M", pattern = "^([0-9A-TV-Za-tv-z]{2}-?[0-9A-TV-Za-tv-z]{4}|[0-9A-Fa-f]{16}|[0-9A-Fa-f]{32})$")]
     pub(super) id: FlowId,
 }
 

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::{
     clock,
-    event::{Code, EventName, Outcome, TraceId},
+    event::{Code, EventName, Outcome, Text, TraceId},
     telemetry::{Flow, FlowOutcome, Flows, Holding, Usual, Wanted},
 };
 use axum::{Json, extract::State};
@@ -229,7 +229,8 @@ pub(super) struct FlowDetails {
 
 /// The newest flows first.
 #[utoipa::path(get, path = "/api/flows", tag = "operations", params(Filter), security((), ("operator" = []), ("bearer" = [])),
-    responses((status = 200, body = FlowList, description = "The newest flows, and the node at a glance"),
+    responses((status = 200, body = FlowList, description = "The newest flows, and the node at a glance",
+            links(("newest" = (operation_id = "flow", parameters(("id" = "$response.body#/flows/0/flow")))))),
         (status = 400, body = ErrorBody, description = "VALIDATION_ERROR: a parameter is not as described"),
         (status = 401, body = ErrorBody, description = "AUTH_ERROR: an admin token is needed"), LimitErrors))]
 pub(super) async fn flows(
@@ -241,10 +242,10 @@ pub(super) async fn flows(
     let mut wanted = Wanted {
         outcome: filter.outcome.map(Into::into),
         event: None,
-        least_us: microseconds(filter.min_ms),
+        least_us: microseconds(&http, "min_ms", filter.min_ms, 1e9)?,
         order: filter.order.map(|order| hashes(&http, &order)),
         session: filter.session.map(|session| hashes(&http, &session)),
-        since_us: microseconds(filter.since),
+        since_us: microseconds(&http, "since", filter.since, 1e15)?,
         limit: filter.limit.unwrap_or(PAGE).min(PAGE_MOST) as usize,
     };
     if let Some(name) = filter.event {
@@ -298,11 +299,7 @@ pub(super) async fn flow(
 ) -> Result<Json<FlowDetails>, ApiError> {
     let found = http.telemetry.flows.find(wanted.id);
     if found.is_empty() {
-        return Err(ApiError::new(
-            &http,
-            Code::NotFound,
-            crate::event::Text::UnknownFlow,
-        ));
+        return Err(ApiError::new(&http, Code::NotFound, Text::UnknownFlow));
     }
     let mut flows = Vec::new();
     // Flows of one trace have their log lines in common.
@@ -448,12 +445,17 @@ fn milliseconds(us: u64) -> f64 {
     us as f64 / 1000.0
 }
 
-/// Nothing, what is no number and what is negative are 0.
+/// A time of a query.
 #[expect(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
-    reason = "the cast saturates"
+    reason = "from 0 to 1e18"
 )]
-fn microseconds(ms: Option<f64>) -> u64 {
-    (ms.unwrap_or_default() * 1000.0) as u64
+fn microseconds(http: &Http, name: &str, ms: Option<f64>, most: f64) -> Result<u64, ApiError> {
+    let ms = ms.unwrap_or_default();
+    if (0.0..=most).contains(&ms) {
+        return Ok((ms * 1000.0) as u64);
+    }
+    let text = Text::InvalidPayload(format!("{name} is not a number from 0 to {most}"));
+    Err(ApiError::new(http, Code::ValidationError, text))
 }

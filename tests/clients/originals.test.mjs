@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { io } from 'socket.io-client';
-import { UNLIMITED, once, startServer, token, until } from './server.mjs';
+import { UNLIMITED, errorOf, once, startServer, token, until } from './server.mjs';
 
 const sockets = [];
 afterEach(() => sockets.splice(0).forEach((socket) => socket.close()));
@@ -212,7 +212,7 @@ describe('the production guide', () => {
     const { userId, username, ...rest } = await announced;
     assert.deepEqual([String(userId), username, rest], ['2', '김철수', {}]);
     const late = await user(3, '이영희');
-    assert.deepEqual(await tell(late, 'join-room', 'room-123'), { success: false, error: { code: 'ROOM_FULL', message: '방이 꽉 찼습니다 (최대 2명)' } });
+    assert.deepEqual(errorOf(await tell(late, 'join-room', 'room-123')), { code: 'ROOM_FULL', message: '방이 꽉 찼습니다 (최대 2명)' });
 
     // Whoever leaves makes room.
     const left = once(owner, 'peer-left');
@@ -231,16 +231,16 @@ describe('the production guide', () => {
 
   it('a room that is not there is not found', async () => {
     const lost = await user(6, '정수빈');
-    assert.deepEqual(await tell(lost, 'join-room', 'no-such-room'), { success: false, error: { code: 'NOT_FOUND', message: '존재하지 않는 방입니다' } });
+    assert.deepEqual(errorOf(await tell(lost, 'join-room', 'no-such-room')), { code: 'NOT_FOUND', message: '존재하지 않는 방입니다' });
   });
 
   it('its attack scenarios fail: random numbers are no rooms, and rooms are made five a minute', async () => {
     const attacker = await user(7, '공격자');
-    assert.deepEqual(await tell(attacker, 'create-room', Math.random()), { success: false, error: { code: 'VALIDATION_ERROR', message: '유효하지 않은 방 ID' } });
+    assert.deepEqual(errorOf(await tell(attacker, 'create-room', Math.random())), { code: 'VALIDATION_ERROR', message: '유효하지 않은 방 ID' });
     const answers = [];
     for (let i = 0; i < 6; i += 1) answers.push(await tell(attacker, 'create-room', `malicious-room-${i}`));
     assert.deepEqual(answers.map(({ success }) => success), [true, true, true, true, true, false]);
-    assert.deepEqual(answers[5].error, { code: 'RATE_LIMIT', message: '방 생성 요청이 너무 많습니다. 잠시 후 다시 시도하세요.' });
+    assert.deepEqual(errorOf(answers[5]), { code: 'RATE_LIMIT', message: '방 생성 요청이 너무 많습니다. 잠시 후 다시 시도하세요.' });
   });
 
   it('whoever logs in gets in with the token of the login', async () => {

@@ -1,7 +1,7 @@
 // The scan relay with the official client, over every transport.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { TRANSPORTS, UNLIMITED, client, inSession, nonce, once, startServer, token, until } from './server.mjs';
+import { TRANSPORTS, UNLIMITED, client, errorOf, inSession, nonce, once, startServer, token, until } from './server.mjs';
 
 for (const [name, transports] of Object.entries(TRANSPORTS)) {
   describe(name, () => {
@@ -105,7 +105,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       const error = await failing;
       assert.equal(error.code, 'UNKNOWN_EVENT');
       assert.equal(error.message, 'unknown event');
-      assert.deepEqual(error.error, { code: 'UNKNOWN_EVENT', message: 'unknown event' });
+      assert.deepEqual(errorOf(error), { code: 'UNKNOWN_EVENT', message: 'unknown event' });
       assert.equal(error.success, false);
       assert.equal(socket.connected, true);
       socket.close();

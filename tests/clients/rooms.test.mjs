@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { io } from 'socket.io-client';
-import { UNLIMITED, once, startServer, token, until } from './server.mjs';
+import { UNLIMITED, errorOf, once, startServer, token, until } from './server.mjs';
 
 const FAR = '1000000';
 const SETTINGS = { ...UNLIMITED, HTTP_RATE_MAX: FAR, CREATE_ROOM_PER_MIN: FAR, HANDSHAKE_FAILURES_PER_MIN: FAR, ROOMS_PER_SOCKET: '1000', DRAIN_PERIOD: '100ms' };
@@ -491,8 +491,8 @@ describe('rooms over HTTP', { concurrency: true }, () => {
           ['scanOrder', { sessionId: 's', orderNo: 'A', ts: 1 }], ['heartbeat', null],
           ['token:renew', { token: token('user') }], ['token:renew', {}], ['scanOrder', 7],
         ]) {
-          const { success, error } = await guest.emitWithAck(event, payload);
-          assert.deepEqual([success, error], [false, { code: 'FORBIDDEN', message: 'this needs a token' }], event);
+          const answer = await guest.emitWithAck(event, payload);
+          assert.deepEqual([answer.success, errorOf(answer)], [false, { code: 'FORBIDDEN', message: 'this needs a token' }], event);
         }
         const told = once(guest, 'error');
         guest.emit('registerClient', { role: 'mobile' });

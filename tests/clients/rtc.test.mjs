@@ -1,7 +1,7 @@
 // WebRTC signaling with the official client, over every transport.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { TRANSPORTS, UNLIMITED, client, once, startServer, token, until } from './server.mjs';
+import { TRANSPORTS, UNLIMITED, client, errorOf, once, startServer, token, until } from './server.mjs';
 
 const user = (url, name, options) => client(url, name, undefined, { auth: { token: token(name, { username: `Name of ${name}` }) }, ...options });
 
@@ -83,7 +83,7 @@ describe('rooms', () => {
 
     const late = user(server.url, 'late');
     const full = await late.emitWithAck('join-room', 'made');
-    assert.deepEqual(full.error, { code: 'ROOM_FULL', message: 'the room is full (at most 2)' });
+    assert.deepEqual(errorOf(full), { code: 'ROOM_FULL', message: 'the room is full (at most 2)' });
     assert.equal((await late.emitWithAck('join-room', 'nowhere')).error.code, 'NOT_FOUND');
     await late.emitWithAck('join', { roomId: 'elsewhere' });
     for (const to of [owner.id, late.id]) {

@@ -1,4 +1,5 @@
 // Starts the program on a free port with its own directory, and ends it.
+import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createHmac, randomBytes } from 'node:crypto';
 import fs from 'node:fs';
@@ -126,6 +127,13 @@ export async function balancer(ports) {
   });
   await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
   return { url: `http://127.0.0.1:${server.address().port}`, close: () => server.close() };
+}
+
+/** The error of an answer without its flow code, which every one has. */
+export function errorOf(answer) {
+  const { flow, ...error } = answer.error;
+  assert.match(flow, /^[0-9A-Z]{2}-[0-9A-Z]{4}$/, JSON.stringify(answer));
+  return error;
 }
 
 export const nonce = () => randomBytes(8).toString('hex');

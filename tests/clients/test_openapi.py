@@ -32,6 +32,10 @@ OPERATIONS = {
     ("get", "/version"): {200},
     ("get", "/status"): {200, 400, 401},
     ("get", "/metrics"): {200, 401},
+    ("get", "/api/flows"): {200, 400, 401} | LIMITED,
+    ("get", "/api/flows/{id}"): {200, 400, 401, 404} | LIMITED,
+    ("get", "/api/admin/log-level"): {200, 401} | LIMITED,
+    ("put", "/api/admin/log-level"): {200, 400, 401, 413} | LIMITED,
     ("get", "/api/openapi.json"): {200} | LIMITED,
     ("post", "/api/auth/register"): {201, 400, 409, 413} | STORED,
     ("post", "/api/auth/login"): {200, 400, 401, 413} | STORED,
@@ -170,18 +174,20 @@ class Description(unittest.TestCase):
     def test_a_body_is_an_object(self):
         for (method, path), operation in self.operations():
             with self.subTest(path):
-                self.assertEqual("requestBody" in operation, method == "post")
-                if method == "post":
+                takes = method in ("post", "put")
+                self.assertEqual("requestBody" in operation, takes)
+                if takes:
                     # Not its values in the order of the fields, which is what the library takes as well.
                     for wrong in ([], ["x"], ["kim", "kim@a", "12345678"], "x", 7):
-                        self.assertEqual(self.ask("POST", path, wrong)[0], 400, wrong)
+                        self.assertEqual(self.ask(method.upper(), path, wrong)[0], 400, wrong)
 
     def test_another_method_is_told_which_ones_there_are(self):
         for method, path in OPERATIONS:
             with self.subTest(path):
                 status, body, headers = self.ask("DELETE", path.replace("{id}", "room-1"))
                 self.assertEqual(status, 405)
-                self.assertEqual(headers["allow"], "GET,HEAD" if method == "get" else "POST")
+                taken = {name for name, where in OPERATIONS if where == path}
+                self.assertEqual(set(headers["allow"].lower().split(",")), taken | ({"head"} if "get" in taken else set()))
                 self.assertEqual(json.loads(body)["error"]["code"], "VALIDATION_ERROR")
 
     def test_names_and_addresses_are_described_as_they_are_checked(self):
