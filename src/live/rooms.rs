@@ -96,7 +96,7 @@ pub struct Entered {
 pub struct Relayed {
     /// To this peer.
     pub to: PeerId,
-    /// Since the answering peer joined, for the first answer after that.
+    /// Since both were in the room, for the first answer of a peer: one that waits alone negotiates with nobody.
     pub negotiated: Option<Duration>,
 }
 
@@ -352,15 +352,18 @@ impl Rooms {
             let Some(mut room) = self.rooms.get_mut(id) else {
                 continue;
             };
-            let other = room.seats.iter().map(|s| s.member.peer);
-            let other = other.filter(|p| *p != from).find(|p| p.socket == to);
-            let Some(to) = other else { continue };
+            let mut others = room.seats.iter().filter(|s| s.member.peer != from);
+            let other = others.find(|s| s.member.peer.socket == to);
+            let Some((to, joined)) = other.map(|s| (s.member.peer, s.joined.instant)) else {
+                continue;
+            };
             let mut negotiated = None;
             if answer
                 && let Some(seat) = room.seats.iter_mut().find(|s| s.member.peer == from)
                 && !std::mem::replace(&mut seat.answered, true)
             {
-                negotiated = Some(now.instant.saturating_duration_since(seat.joined.instant));
+                let both = seat.joined.instant.max(joined);
+                negotiated = Some(now.instant.saturating_duration_since(both));
             }
             return Ok(Relayed { to, negotiated });
         }
@@ -567,8 +570,9 @@ mod tests {
     fn signals_pass_only_between_peers_of_a_common_room() {
         let rooms = rooms(32, 100, 10);
         let base = Instant::now();
-        for (n, room) in [(1, "one"), (2, "one"), (3, "two")] {
-            rooms.join(member(n), &id(room), true, at(base, 0)).unwrap();
+        // The second peer comes 2 s after the first: so long nobody could negotiate.
+        for (n, room, secs) in [(2, "one", 0), (1, "one", 2), (3, "two", 0)] {
+            rooms.join(member(n), &id(room), true, at(base, secs)).unwrap();
         }
         let relay =
             |from, to: usize, answer| rooms.relay(peer(from), peer(to).socket, answer, at(base, 5));
@@ -578,7 +582,7 @@ mod tests {
         assert_eq!(relay(1, 9, false), Err(RoomError::PeerGone));
         assert_eq!(
             relay(2, 1, true).unwrap().negotiated,
-            Some(Duration::from_secs(5))
+            Some(Duration::from_secs(3))
         );
         assert_eq!(
             relay(2, 1, true).unwrap().negotiated,

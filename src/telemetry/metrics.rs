@@ -599,7 +599,7 @@ impl Metrics {
                 .collect(),
             negotiation: make.histogram(
                 "signalbox_webrtc_negotiation_seconds",
-                "From a peer's join to the first answer it gives. A rise means peers take long to find each other.",
+                "From when two peers are in a room to the first answer that one gives the other. A rise means peers take long to find each other.",
                 &NEGOTIATION_SECONDS,
             ),
             scan_sessions: ["paired", "waiting"].map(|s| sessions.with_label_values(&[s])),
