@@ -41,7 +41,7 @@ export default {
           'hours to weeks. Always short: a node crashes and comes back.',
           'open the errors in the log just before the start.',
         ], { decimals: 0, limits: below(120, 600), links: [runbook('CrashLoop'), errorLogs] }),
-        stat('Slowest node against the middle', 'short', `max(${p99}) / scalar(quantile(0.5, ${p99}))`, [
+        stat('Slowest node, of the median', 'short', `max(${p99}) / scalar(quantile(0.5, ${p99}))`, [
           'How many times slower the slowest node’s 99 % line is than that of the middle node.',
           'between 1 and 2. With one node it is 1.',
           'above 3: compare this node’s CPU, memory and connections below.',

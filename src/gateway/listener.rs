@@ -19,7 +19,10 @@ use std::{
     io::{self, Read},
     net::SocketAddr,
     pin::Pin,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -146,11 +149,13 @@ impl Listener {
             address,
             connection: tcp.clone(),
         };
+        let asked = Arc::new(AtomicBool::new(false));
         let stream = TokioIo::new(Stream {
             tcp,
             prefix: Bytes::new(),
             stalled: None,
             more: false,
+            asked: asked.clone(),
             telemetry: self.telemetry.clone(),
         });
         let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
@@ -177,7 +182,10 @@ impl Listener {
             if let Err(error) = ended {
                 let metrics = &telemetry.metrics;
                 if error.is_timeout() {
-                    metrics.reject(RejectReason::Timeout);
+                    // A connection that only stays open between requests does no harm.
+                    if asked.load(Ordering::Relaxed) {
+                        metrics.reject(RejectReason::Timeout);
+                    }
                 } else if error.is_parse_too_large() {
                     metrics.reject(RejectReason::TooBig);
                 } else if error.is_parse() {
@@ -196,6 +204,8 @@ pub(super) struct Stream {
     stalled: Option<Pin<Box<Sleep>>>,
     /// The last read took all that fitted: there is more. Let the writers of what it caused run first.
     more: bool,
+    /// Something was read since the last answer: a request has begun.
+    asked: Arc<AtomicBool>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -220,6 +230,7 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
                     self.stalled = None;
+                    self.asked.store(false, Ordering::Relaxed);
                     return Poll::Ready(done);
                 }
             }
@@ -270,6 +281,7 @@ impl AsyncRead for Stream {
             match (read, ended) {
                 (Some(count), _) => {
                     buffer.advance(count);
+                    self.asked.store(true, Ordering::Relaxed);
                     self.more = buffer.remaining() == 0;
                     return Poll::Ready(Ok(()));
                 }

@@ -572,7 +572,9 @@ mod tests {
         let base = Instant::now();
         // The second peer comes 2 s after the first: so long nobody could negotiate.
         for (n, room, secs) in [(2, "one", 0), (1, "one", 2), (3, "two", 0)] {
-            rooms.join(member(n), &id(room), true, at(base, secs)).unwrap();
+            rooms
+                .join(member(n), &id(room), true, at(base, secs))
+                .unwrap();
         }
         let relay =
             |from, to: usize, answer| rooms.relay(peer(from), peer(to).socket, answer, at(base, 5));

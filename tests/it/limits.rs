@@ -2,6 +2,7 @@
 
 use crate::support::{Bystanders, Client, Server, eventually, good_token};
 use serde_json::json;
+use std::io::{Read, Write};
 
 #[test]
 fn an_event_flood_is_refused_then_closed_and_others_do_not_notice() {
@@ -136,4 +137,29 @@ fn the_api_is_limited_by_address_and_admins_and_probes_are_not() {
     // Without trusted proxies a forged header opens no new budget.
     let forged = server.http("GET", "/api/x", "X-Forwarded-For: 9.9.9.9\r\n", "");
     assert_eq!(forged.0, 429);
+}
+
+#[test]
+fn a_connection_that_waits_between_requests_is_closed_and_not_called_an_attack() {
+    let server = Server::start(&[]);
+    let mut tcp = server.tcp();
+    tcp.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    let mut answer = String::new();
+    tcp.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    assert!(
+        server
+            .metric("signalbox_rejected_total{reason=\"timeout\"}")
+            .abs()
+            < 0.1
+    );
+
+    let mut tcp = server.tcp();
+    tcp.write_all(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        .unwrap();
+    assert!(tcp.read(&mut [0; 1024]).unwrap() > 0);
+    tcp.write_all(b"GET /livez HT").unwrap();
+    tcp.read_to_string(&mut answer).unwrap();
+    assert!(server.metric("signalbox_rejected_total{reason=\"timeout\"}") > 0.9);
 }
