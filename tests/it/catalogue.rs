@@ -123,7 +123,9 @@ fn users() -> Vec<(String, String)> {
                 Some(name.trim_matches('"').to_owned())
             };
             if let Some(alert) = named("alert: ") {
-                users.push((format!("[{alert}](runbooks/{alert}.md)"), rule.to_owned()));
+                let page = rule.split("/docs/").nth(1).unwrap();
+                let page = page.split_whitespace().next().unwrap();
+                users.push((format!("[{alert}]({page})"), rule.to_owned()));
             } else if let Some(record) = named("record: ") {
                 users.push((record, rule.to_owned()));
             }

@@ -1,0 +1,124 @@
+// Well-behaved clients: phones and monitors, peers of rooms, people with accounts. A bounded rate each; they come
+// back when their node does.
+import { client, token } from '../clients/server.mjs';
+
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const SDP = { type: 'offer', sdp: 'v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n' };
+
+/** A client that registers, joins and stays in a session. */
+export function member(url, user, role, session, options) {
+  const socket = client(url, user, role, { transports: ['websocket'], ...options });
+  socket.on('connect', () => {
+    socket.emit('registerClient', { role });
+    socket.emit('joinSession', { sessionId: session });
+  });
+  return socket;
+}
+
+let orders = 0;
+const scan = (phone, session) => phone.timeout(60_000).emitWithAck('scanOrder', { sessionId: session, orderNo: `A-${++orders}`, ts: Date.now() });
+
+/** Everyday life on these nodes, until `stop()`. */
+export function load(urls) {
+  const sockets = [];
+  const timers = [];
+  // A node that is away or answers late is what this test is about.
+  const every = (ms, act) => timers.push(setInterval(() => Promise.resolve(act()).catch(() => {}), ms));
+  const keep = (socket) => {
+    sockets.push(socket);
+    return socket;
+  };
+
+  function pair(url, session, transports) {
+    keep(member(url, `${session}-monitor`, 'monitor', session, { transports }));
+    const phone = keep(member(url, `${session}-phone`, 'mobile', session, { transports }));
+    every(1000, () => phone.connected && scan(phone, session));
+    every(2000, () => phone.connected && phone.timeout(2000).emitWithAck('heartbeat'));
+  }
+
+  function unwatched(url) {
+    const phone = keep(member(url, 'alone', 'mobile', 'alone'));
+    every(3000, () => phone.connected && scan(phone, 'alone'));
+  }
+
+  function room(url) {
+    const [a, b] = ['ann', 'bob'].map((user) => keep(client(url, user, undefined, { transports: ['websocket'] })));
+    let round = 0;
+    a.on('answer', ({ from }) => a.emit('ice-candidate', { to: from, candidate: { candidate: 'candidate:1 1 udp 1 127.0.0.1 9 typ host' } }));
+    b.on('offer', ({ from }) => b.emit('answer', { to: from, answer: { ...SDP, type: 'answer' } }));
+    every(2000, async () => {
+      if (!a.connected || !b.connected) return;
+      const roomId = `room-${Math.floor(round++ / 5)}`;
+      await a.timeout(1000).emitWithAck('join', { roomId });
+      await b.timeout(1000).emitWithAck('join', { roomId });
+      await a.timeout(1000).emitWithAck('offer', { to: b.id, offer: SDP });
+      await sleep(300);
+      a.emit('message', { type: 'leave', roomId });
+      b.emit('leave', { roomId });
+    });
+    every(15_000, () => a.connected && a.timeout(1000).emitWithAck('create-room', { roomId: `made-${Date.now()}`, name: 'Made' }));
+    every(15_000, () => b.connected && b.timeout(1000).emitWithAck('join-room', { roomId: 'room-0' }));
+  }
+
+  /** A phone on a bad network, whose token is renewed. */
+  function wanderer(url) {
+    const phone = keep(member(url, 'wanderer', 'mobile', 'walk', { transports: ['polling', 'websocket'] }));
+    every(4000, () => phone.io.engine?.close());
+    every(5000, () => phone.connected && phone.timeout(1000).emitWithAck('token:renew', { token: token('wanderer', { role: 'mobile' }) }));
+    every(6000, () => phone.connected && phone.emit('leaveSession', { sessionId: 'walk' }));
+  }
+
+  function account(url) {
+    const name = `u${Date.now()}`;
+    const credentials = { username: name, email: `${name}@example.com`, password: 'correct horse battery staple' };
+    const ask = async (path, body, bearer) => (await fetch(`${url}${path}`, {
+      method: body ? 'POST' : 'GET', body: body && JSON.stringify(body),
+      headers: { 'content-type': 'application/json', ...(bearer ? { authorization: `Bearer ${bearer}` } : {}) },
+    })).json();
+    let known = false;
+    every(3000, async () => {
+      if (!known) known = (await ask('/api/auth/register', credentials)).success !== false;
+      const login = await ask('/api/auth/login', credentials);
+      const { accessToken } = await ask('/api/auth/refresh', { refreshToken: login.refreshToken });
+      await ask('/api/auth/me', undefined, accessToken);
+      await ask('/api/rooms', undefined, accessToken);
+      await ask('/api/rooms/room-0', undefined, accessToken);
+      await ask('/api/rooms/room-0/participants', undefined, accessToken);
+      await ask('/api/ice-servers', undefined, accessToken);
+      await ask('/api/auth/logout', {}, accessToken);
+    });
+    every(3000, async () => {
+      for (const path of ['/health', '/status', '/livez', '/readyz', '/version', '/api/openapi.json', '/nowhere']) await fetch(`${url}${path}`);
+    });
+  }
+
+  urls.forEach((url) => {
+    pair(url, 'packing-1', ['websocket']);
+    pair(url, 'packing-2', ['polling']);
+    unwatched(url);
+    room(url);
+    wanderer(url);
+    account(url);
+  });
+  return {
+    stop() {
+      timers.forEach(clearInterval);
+      sockets.forEach((socket) => socket.close());
+    },
+  };
+}
+
+/** Scans one after the other, some at a time, until `done(relayed)`. Returns how many were relayed. */
+export async function burst(url, done) {
+  const monitor = member(url, 'burst-monitor', 'monitor', 'burst');
+  const phone = member(url, 'burst-phone', 'mobile', 'burst');
+  let relayed = 0;
+  await Promise.all(Array.from({ length: 16 }, async () => {
+    while (!done(relayed)) {
+      const ack = phone.connected ? await scan(phone, 'burst').catch(() => ({})) : await sleep(100);
+      if (ack?.received) relayed += 1;
+    }
+  }));
+  [phone, monitor].forEach((socket) => socket.close());
+  return relayed;
+}
