@@ -25,5 +25,5 @@ pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejec
 pub use room::RoomChange;
 pub use store::{StoreOp, StoreResult};
 pub use text::Text;
-pub use trace::{SpanId, TraceContext, TraceId, Traceparent};
+pub use trace::{Hex, SpanId, TraceContext, TraceId, Traceparent};
 pub use wire::{ErrorEvent, WireError};

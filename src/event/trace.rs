@@ -2,13 +2,36 @@
 
 use std::fmt;
 
+/// A number in lower-case hexadecimal digits, without a detour through the formatter: every scan writes some.
+#[derive(Clone, Copy)]
+pub struct Hex<const DIGITS: usize>([u8; DIGITS]);
+
+impl<const N: usize> Hex<N> {
+    /// The last `DIGITS` digits of `number`.
+    pub fn new(number: u128) -> Self {
+        let mut digits = [b'0'; N];
+        let mut rest = number;
+        for digit in digits.iter_mut().rev() {
+            let nibble = u8::try_from(rest & 15).unwrap_or_default();
+            *digit = nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
+            rest >>= 4;
+        }
+        Self(digits)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
 /// 16 bytes, not all zero.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TraceId(pub u128);
 
 impl fmt::Display for TraceId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.0)
+        f.write_str(self.hex().as_str())
     }
 }
 
@@ -22,6 +45,11 @@ impl fmt::Debug for TraceId {
 const DIGITS: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 impl TraceId {
+    /// As it is written.
+    pub fn hex(self) -> Hex<32> {
+        Hex::new(self.0)
+    }
+
     /// A code short enough to be read out, such as `K7-QX4M`: 30 bits of the trace id in Crockford's
     /// base 32, which has no I, L, O or U.
     pub fn flow_code(self) -> String {
@@ -68,7 +96,7 @@ pub struct SpanId(pub u64);
 
 impl fmt::Display for SpanId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(Hex::<16>::new(self.0.into()).as_str())
     }
 }
 

@@ -257,6 +257,12 @@ impl Line {
     fn text(&mut self, name: &str, value: &str) {
         self.key(name);
         self.0.push('"');
+        let plain = |b: u8| matches!(b, b' '..=b'~') && b != b'"' && b != b'\\';
+        if value.bytes().all(plain) {
+            self.0.push_str(value);
+            self.0.push('"');
+            return;
+        }
         for c in value.chars() {
             match c {
                 '"' => self.0.push_str("\\\""),

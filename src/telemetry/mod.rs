@@ -30,7 +30,6 @@ use crate::{event::TraceId, settings::Settings};
 use parking_lot::Mutex;
 use siphasher::sip::SipHasher24;
 use std::{
-    collections::BTreeSet,
     hash::Hasher,
     path::PathBuf,
     sync::Arc,
@@ -50,8 +49,8 @@ pub struct Telemetry {
     /// What is logged.
     pub level: LogLevel,
     log_dir: PathBuf,
-    /// Scans that have arrived and are not answered yet; the number tells those of one instant apart.
-    unanswered: Mutex<BTreeSet<(Instant, u64)>>,
+    /// Scans that have arrived and are not answered yet.
+    unanswered: Mutex<observe::Unanswered>,
     canary: Mutex<Option<CanaryRun>>,
     busy: Mutex<f64>,
     hasher: SipHasher24,

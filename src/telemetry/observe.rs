@@ -12,7 +12,8 @@ use super::{
     traces::{self, milliseconds, span},
 };
 use crate::event::{
-    About, Code, EventName, Fact, Failure, Outcome, Rejection, Role, SpanId, TraceContext, TraceId,
+    About, Code, EventName, Fact, Failure, Hex, Outcome, Rejection, Role, SpanId, TraceContext,
+    TraceId,
 };
 use std::{
     num::NonZeroU64,
@@ -133,12 +134,39 @@ fn micros(duration: Duration) -> u32 {
 #[derive(Debug)]
 struct InFlight<'t> {
     telemetry: &'t Telemetry,
-    key: (Instant, u64),
+    place: usize,
 }
 
 impl Drop for InFlight<'_> {
     fn drop(&mut self) {
-        self.telemetry.unanswered.lock().remove(&self.key);
+        self.telemetry.unanswered.lock().leave(self.place);
+    }
+}
+
+/// When those scans arrived. Places are used again, so that in the long run nothing is allocated.
+#[derive(Debug, Default)]
+pub(super) struct Unanswered {
+    since: Vec<Option<Instant>>,
+    free: Vec<usize>,
+}
+
+impl Unanswered {
+    fn enter(&mut self, arrived: Instant) -> usize {
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.since.push(None);
+            self.since.len() - 1
+        });
+        if let Some(since) = self.since.get_mut(place) {
+            *since = Some(arrived);
+        }
+        place
+    }
+
+    fn leave(&mut self, place: usize) {
+        if let Some(since) = self.since.get_mut(place) {
+            *since = None;
+            self.free.push(place);
+        }
     }
 }
 
@@ -182,10 +210,9 @@ impl Telemetry {
             seen.plain_order = about.order.map(Into::into);
         }
         if event == EventName::ScanOrder {
-            let key = (arrival.arrived, rand::random());
-            self.unanswered.lock().insert(key);
+            let place = self.unanswered.lock().enter(arrival.arrived);
             let telemetry = self;
-            seen.in_flight = Some(InFlight { telemetry, key });
+            seen.in_flight = Some(InFlight { telemetry, place });
         }
         if seen.counted() {
             self.metrics.payload_in.observe(as_f64(arrival.bytes));
@@ -196,8 +223,9 @@ impl Telemetry {
     /// How many scans are not answered yet, and since when the oldest.
     pub(super) fn unanswered(&self) -> (usize, Duration) {
         let unanswered = self.unanswered.lock();
-        let oldest = unanswered.first().map(|(arrived, _)| arrived.elapsed());
-        (unanswered.len(), oldest.unwrap_or_default())
+        let oldest = unanswered.since.iter().flatten().min();
+        let age = oldest.map(Instant::elapsed).unwrap_or_default();
+        (unanswered.since.iter().flatten().count(), age)
     }
 }
 
@@ -469,25 +497,31 @@ impl Observation<'_> {
                     .observe(*delivered - self.arrived, self.exemplar());
             }
         }
-        let hashed = |hash: Option<NonZeroU64>| hash.map(|hash| format!("{hash:016x}"));
+        let hex = |id: Option<NonZeroU64>| id.map(|id| Hex::<16>::new(id.get().into()));
+        let (session, order) = (hex(self.session), hex(self.order));
+        let order = self
+            .plain_order
+            .as_deref()
+            .or(order.as_ref().map(Hex::as_str));
+        let span = Hex::<16>::new(self.trace.process.0.into());
         tracing::info!(
             target: "signalbox::flow",
             event = self.event.as_str(),
             outcome = result.as_str(),
             code = flow.code.map(Code::as_str),
-            trace_id = %self.trace.trace,
-            span_id = %self.trace.process,
+            trace_id = self.trace.trace.hex().as_str(),
+            span_id = span.as_str(),
             flow = self.trace.trace.flow_code(),
             sampled = self.trace.sampled,
             canary = self.subject.canary.then_some(true),
             role = self.subject.role.as_str(),
             transport = self.subject.transport.as_str(),
             duration_ms = milliseconds(Duration::from_micros(flow.total_us.into())),
-            session_hash = hashed(self.session),
-            order = self.plain_order.as_deref().map(str::to_owned).or_else(|| hashed(self.order)),
+            session_hash = session.as_ref().map(Hex::as_str),
+            order,
             seq = relayed.map(|(seq, _)| seq),
             monitors = relayed.map(|(_, monitors)| monitors),
-            error_id = flow.error_id.map(|id| format!("{id:016x}")),
+            error_id = hex(flow.error_id).as_ref().map(Hex::as_str),
             "scan flow completed"
         );
     }
