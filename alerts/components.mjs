@@ -15,12 +15,12 @@ export const groups = [
     rules: [
       {
         alert: 'CanaryStale',
-        why: `The canary scans every 30 s: 2 minutes are four misses in a row. Before the first success (0) the process start
+        why: `Four misses in a row: 2 minutes at one scan every 30 s; nothing where it is switched off (0). Before the first success (0) the process start
 counts, so that a fresh node has the same 2 minutes. A draining node lets nobody in, its canary neither.`,
         expr: `time() - (
   signalbox_canary_last_success_timestamp_seconds > process_start_time_seconds
   or process_start_time_seconds and signalbox_canary_last_success_timestamp_seconds
-) > 120
+) > 4 * (signalbox_canary_interval_seconds > 0)
 unless signalbox_draining == 1`,
         labels: page('scan'),
         node: true,

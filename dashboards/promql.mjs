@@ -39,8 +39,8 @@ export const objectives = {
   },
   signaling: {
     title: 'Signaling', events: 'signals', objective: 0.995,
-    failed: (over) => over('signalbox_events_received_total{@, event=~"offer|answer|ice-candidate", outcome="failed"}'),
-    total: (over) => over('signalbox_events_received_total{@, event=~"offer|answer|ice-candidate", outcome=~"ok|failed"}'),
+    failed: (over) => over('signalbox_events_received_total{@, event=~"offer|answer|ice-candidate|message", outcome="failed"}'),
+    total: (over) => over('signalbox_events_received_total{@, event=~"offer|answer|ice-candidate|message", outcome=~"ok|failed"}'),
   },
 };
 

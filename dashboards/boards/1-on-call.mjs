@@ -49,7 +49,7 @@ export default {
           'No scan is stuck': 'max(signalbox_scan_oldest_unacked_seconds{@}) < bool 30',
           'Clients can connect': kept(handshake),
           'Signals are relayed': kept(signaling),
-          'Canary gets through': `max(${canaryAge}) < bool 120`,
+          'Canary gets through': `max((${canaryAge}) / (4 * (signalbox_canary_interval_seconds{@} > 0))) < bool 1`,
           'All nodes answer': 'min(up{@})',
           'Database answers': 'min(signalbox_store_up{@})',
           'Runtime has room': 'max(signalbox_runtime_busy_ratio{@}) < bool 0.9',

@@ -300,6 +300,7 @@ pub struct Metrics {
     scan_oldest_unacked: Gauge,
     canary_runs: Vec<IntCounter>,
     canary_success: Gauge,
+    canary_interval: Gauge,
     canary_duration: Gauge,
     recorder_bytes: [IntGauge; 3],
     recorder_reach: [Gauge; 3],
@@ -632,6 +633,10 @@ impl Metrics {
                 "signalbox_canary_last_success_timestamp_seconds",
                 "When the canary's scan last arrived, in seconds since 1970; 0 before the first. Standing still means scans do not arrive, also when nobody scans.",
             )),
+            canary_interval: make.add(Gauge::new(
+                "signalbox_canary_interval_seconds",
+                "How often the canary relays a scan; 0 where it is switched off. CanaryStale waits four times as long.",
+            )),
             canary_duration: make.add(Gauge::new(
                 "signalbox_canary_last_duration_seconds",
                 "From the canary's scan to its monitor, at the last success. A rise is what users feel.",
@@ -860,10 +865,12 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Sets what is fixed from the start: connections, and database connections, at most.
-    pub fn set_limits(&self, connections: usize, pool: usize) {
+    /// Sets what is fixed from the start: connections, and database connections, at most, and the canary's pace.
+    pub fn set_fixed(&self, connections: usize, pool: usize, canary: Option<Duration>) {
         self.connections_max.set(as_i64(connections));
         self.store_pool_max.set(as_i64(pool));
+        self.canary_interval
+            .set(canary.unwrap_or_default().as_secs_f64());
     }
 
     /// Sets the gauges of scans that are not answered yet.

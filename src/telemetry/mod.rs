@@ -130,9 +130,10 @@ impl Telemetry {
             (traces, guard)
         };
         panics::install(metrics.panics.clone());
-        metrics.set_limits(
+        metrics.set_fixed(
             settings.limits.sockets_max,
             settings.store.pool_max as usize,
+            wanted.canary_interval,
         );
         let telemetry = Arc::new(Self {
             metrics,
