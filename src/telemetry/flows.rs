@@ -4,7 +4,7 @@
 //! was slow or is the canary's is kept apart, so that good ones in great number do not push it out. The
 //! oldest goes when a ring is full: the memory is bounded whatever happens.
 
-use super::metrics::{FlowOutcome, KEPT, Stage, Transport};
+use super::labels::{FlowOutcome, KEPT, Stage, Transport};
 use crate::event::{Code, EventName, Outcome, Role, TraceId};
 use parking_lot::Mutex;
 use std::time::Duration;
@@ -231,6 +231,17 @@ pub struct Holding {
 }
 
 impl Holding {
+    /// Of each ring the memory and the age of the oldest flow, at this time in µs since 1970.
+    pub(super) fn rings(&self, now_us: u64) -> [(usize, Duration); KEPT.len()] {
+        let mut rings = [(0, Duration::ZERO); KEPT.len()];
+        let kinds = self.flows.into_iter().zip(self.oldest_us);
+        for (ring, (flows, oldest)) in rings.iter_mut().zip(kinds) {
+            let age = oldest.map_or(0, |oldest| now_us.saturating_sub(oldest));
+            *ring = (Self::bytes(flows), Duration::from_micros(age));
+        }
+        rings
+    }
+
     /// The memory that a number of flows takes.
     pub const fn bytes(flows: usize) -> usize {
         flows * size_of::<Flow>()

@@ -1,9 +1,15 @@
-//! Every metric, in one place. Names, labels and help texts are the catalogue; help says what a rise means.
+//! Every metric, in one place. Names and help texts, with the labels of `labels.rs`, are the catalogue; help says what a rise means.
 //!
 //! Labels are closed enums, every combination exists from the start at 0, and children are resolved once:
 //! counting on the hot path is one atomic add.
 
-use super::{exposition::ExemplarStore, flows::Holding};
+use super::{
+    exposition::ExemplarStore,
+    labels::{
+        CanaryResult, FlowOutcome, HandshakeResult, HttpRoute, KEPT, LimitLayer, RejectReason,
+        Stage, Transport,
+    },
+};
 use crate::event::{
     Component, DisconnectCause, EventName, FailureKind, Outcome, PushName, Role, StoreOp,
     StoreResult, TraceId,
@@ -14,200 +20,6 @@ use prometheus::{
     IntGaugeVec, Opts, Registry, core::Collector,
 };
 use std::{fmt, time::Duration};
-
-/// Declares a label: a closed enum with its values.
-macro_rules! label {
-    ($(#[$doc:meta])* $vis:vis $type:ident { $($(#[$vdoc:meta])* $variant:ident = $value:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-        $vis enum $type { $($(#[$vdoc])* $variant,)* }
-
-        impl $type {
-            /// All of them, in the order of declaration.
-            $vis const ALL: &'static [Self] = &[$(Self::$variant,)*];
-
-            /// The label value.
-            $vis const fn as_str(self) -> &'static str {
-                match self { $(Self::$variant => $value,)* }
-            }
-        }
-    };
-}
-
-label! {
-    /// How a handshake ended.
-    pub HandshakeResult {
-        /// Let in.
-        Ok = "ok",
-        /// It brought no token.
-        NoToken = "no_token",
-        /// It brought one that is not accepted.
-        BadToken = "bad_token",
-        /// Too many of this address or user.
-        Limited = "limited",
-        /// From a site that is not allowed.
-        Origin = "origin",
-        /// Our fault.
-        Error = "error",
-    }
-}
-
-label! {
-    /// What was turned away before it was an event.
-    pub RejectReason {
-        /// A site that is not allowed.
-        Origin = "origin",
-        /// A session id that we did not hand out.
-        Sid = "sid",
-        /// Too many sockets of one address that have not authenticated.
-        Preauth = "preauth",
-        /// The node is full.
-        Connections = "connections",
-        /// A header or body came too slowly.
-        Timeout = "timeout",
-        /// A client did not read.
-        SlowReader = "slow_reader",
-        /// Larger than allowed.
-        TooBig = "too_big",
-        /// Not a WebSocket upgrade of version 13, not Engine.IO 4, not HTTP.
-        Protocol = "protocol",
-        /// The server is draining.
-        Draining = "draining",
-    }
-}
-
-label! {
-    /// How a client is connected.
-    pub Transport {
-        /// Long polling.
-        Polling = "polling",
-        /// WebSocket.
-        Websocket = "websocket",
-    }
-}
-
-label! {
-    /// The steps of a scan inside the server.
-    pub Stage {
-        /// Waiting for the socket's earlier events.
-        Queue = "queue",
-        /// Limits and permissions.
-        Guard = "guard",
-        /// The family's decision.
-        Decide = "decide",
-        /// Handing it to the receivers' sockets.
-        Deliver = "deliver",
-    }
-}
-
-label! {
-    /// How a scan ended.
-    pub FlowOutcome {
-        /// Handed to at least one monitor's socket.
-        Sent = "sent",
-        /// Relayed while no monitor was in the session.
-        Unwatched = "unwatched",
-        /// Not relayed, the client's doing.
-        Refused = "refused",
-        /// Not relayed, our doing.
-        RelayFailed = "relay_failed",
-        /// Refused because the server was at a limit.
-        Shed = "shed",
-    }
-}
-
-label! {
-    /// The routes of the HTTP side, as templates.
-    pub HttpRoute {
-        /// `/health`
-        Health = "/health",
-        /// `/status`
-        Status = "/status",
-        /// `/livez`
-        Livez = "/livez",
-        /// `/readyz`
-        Readyz = "/readyz",
-        /// `/version`
-        Version = "/version",
-        /// `/metrics`
-        Metrics = "/metrics",
-        /// `/console`
-        Console = "/console",
-        /// `/api/flows`
-        Flows = "/api/flows",
-        /// `/api/flows/{id}`
-        Flow = "/api/flows/{id}",
-        /// `/api/admin/log-level`, to look at
-        LogLevel = "/api/admin/log-level",
-        /// `/api/admin/log-level`, to change
-        ChangeLogLevel = "/api/admin/log-level",
-        /// `/api/openapi.json`
-        Openapi = "/api/openapi.json",
-        /// `/api/auth/register`
-        Register = "/api/auth/register",
-        /// `/api/auth/login`
-        Login = "/api/auth/login",
-        /// `/api/auth/refresh`
-        Refresh = "/api/auth/refresh",
-        /// `/api/auth/logout`
-        Logout = "/api/auth/logout",
-        /// `/api/auth/me`
-        Me = "/api/auth/me",
-        /// `/api/ice-servers`
-        IceServers = "/api/ice-servers",
-        /// `/api/rooms`
-        Rooms = "/api/rooms",
-        /// `/api/rooms/{id}`
-        Room = "/api/rooms/{id}",
-        /// `/api/rooms/{id}/participants`
-        Participants = "/api/rooms/{id}/participants",
-        /// Anything else; the path itself is never a label.
-        Other = "other",
-    }
-}
-
-impl HttpRoute {
-    /// The method that the route takes, as a label value.
-    pub const fn method(self) -> &'static str {
-        match self {
-            Self::Register | Self::Login | Self::Refresh | Self::Logout => "POST",
-            Self::ChangeLogLevel => "PUT",
-            Self::Other => "other",
-            _ => "GET",
-        }
-    }
-}
-
-label! {
-    /// Which limiter refused.
-    pub LimitLayer {
-        /// Events of a socket.
-        Event = "event",
-        /// Handshakes of an address or user.
-        Handshake = "handshake",
-        /// `/api` requests of an address.
-        Http = "http",
-        /// Attempts to log in, to one account or of one address.
-        Login = "login",
-    }
-}
-
-label! {
-    /// How a run of the canary ended.
-    pub CanaryResult {
-        /// Its scan arrived at its monitor.
-        Ok = "ok",
-        /// The server turned it away or refused its scan.
-        Refused = "refused",
-        /// Its scan did not arrive in time.
-        Timeout = "timeout",
-        /// The connection broke.
-        Error = "error",
-    }
-}
-
-/// The rings of the flight recorder.
-pub(super) const KEPT: [&str; 3] = ["notable", "scans", "others"];
 
 /// One value of `signalbox_connections`.
 #[derive(Debug, Clone, Copy)]
@@ -879,15 +691,12 @@ impl Metrics {
         self.scan_oldest_unacked.set(oldest.as_secs_f64());
     }
 
-    /// Sets the gauges of the flight recorder.
-    pub(super) fn set_recorder(&self, holding: &Holding, now_us: u64) {
+    /// Sets the gauges of the flight recorder: of each of its rings the memory and the age of the oldest flow.
+    pub(super) fn set_recorder(&self, rings: [(usize, Duration); KEPT.len()]) {
         let gauges = self.recorder_bytes.iter().zip(&self.recorder_reach);
-        for ((bytes, reach), (flows, oldest)) in
-            gauges.zip(holding.flows.into_iter().zip(holding.oldest_us))
-        {
-            bytes.set(as_i64(Holding::bytes(flows)));
-            let age = oldest.map_or(0, |oldest| now_us.saturating_sub(oldest));
-            reach.set(Duration::from_micros(age).as_secs_f64());
+        for ((bytes, reach), (size, age)) in gauges.zip(rings) {
+            bytes.set(as_i64(size));
+            reach.set(age.as_secs_f64());
         }
     }
 

@@ -4,6 +4,7 @@
 mod exposition;
 mod facts;
 mod flows;
+mod labels;
 mod level;
 mod logs;
 mod metrics;
@@ -16,12 +17,13 @@ mod traces;
 
 pub use exposition::{Exposition, OPENMETRICS_TYPE, TEXT_TYPE};
 pub use flows::{Flow, FlowId, Flows, Holding, Hop, Kept, Recently, SLOW, Usual, Wanted};
+pub use labels::{
+    CanaryResult, FlowOutcome, HandshakeResult, HttpRoute, LimitLayer, RejectReason, Stage,
+    Transport,
+};
 pub use level::{LogLevel, Raised};
 pub use logs::Logs;
-pub use metrics::{
-    CanaryResult, ConnectionGauge, FlowOutcome, HandshakeResult, HttpRoute, LimitLayer, Metrics,
-    RejectReason, Stage, Transport,
-};
+pub use metrics::{ConnectionGauge, Metrics};
 pub use observe::{Arrival, Ending, Observation, Subject};
 pub use runtime::statistics;
 pub use traces::Traces;
@@ -152,7 +154,7 @@ impl Telemetry {
         telemetry.metrics.on_scrape(move |metrics| {
             if let Some(telemetry) = seen.upgrade() {
                 metrics.set_unanswered(telemetry.unanswered());
-                metrics.set_recorder(&telemetry.flows.holding(), unix_us());
+                metrics.set_recorder(telemetry.flows.holding().rings(unix_us()));
             }
         });
         Ok((telemetry, guard))

@@ -7,7 +7,8 @@
 use super::{
     Metrics, Telemetry, facts,
     flows::{Flow, Hop},
-    metrics::{FlowOutcome, Stage, Transport, as_f64},
+    labels::{FlowOutcome, Stage, Transport},
+    metrics::as_f64,
     panics::Barrier,
     traces::{self, milliseconds, span},
 };
