@@ -11,7 +11,7 @@ import { UNLIMITED, startServer, token, until } from './server.mjs';
 const here = path.dirname(fileURLToPath(import.meta.url));
 const FILES = {
   '/': ['text/html', 'webrtc.page.html'],
-  '/socket.io.min.js': ['text/javascript', 'node_modules/socket.io-client/dist/socket.io.min.js'],
+  '/socket.io.min.js': ['text/javascript', '../node_modules/socket.io-client/dist/socket.io.min.js'],
 };
 // No network is needed: candidates may name the loopback interface and, as in a page that may use
 // the microphone, are addresses instead of mDNS names.
