@@ -128,7 +128,8 @@ impl App {
         let seen = store.clone();
         telemetry.metrics.on_scrape(move |metrics| {
             let (waiting, lost) = (records.waiting(), records.given_up());
-            metrics.set_store(seen.up(), seen.connections(), waiting, lost);
+            metrics.set_store(seen.up(), waiting, lost);
+            metrics.set_pool(seen.connections(), seen.most_connections());
         });
         Ok(Self {
             rtc,

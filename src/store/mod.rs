@@ -135,6 +135,15 @@ impl Store {
         (size.saturating_sub(idle), idle)
     }
 
+    /// Connections that are opened at most.
+    pub fn most_connections(&self) -> usize {
+        let most = match &self.pool {
+            Pool::Sqlite(pool) => pool.options().get_max_connections(),
+            Pool::Postgres(pool) => pool.options().get_max_connections(),
+        };
+        usize::try_from(most).unwrap_or(usize::MAX)
+    }
+
     /// Resolves when a login was ended through this store.
     pub async fn login_ended(&self) {
         self.login_ended.notified().await;

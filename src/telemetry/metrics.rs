@@ -465,7 +465,7 @@ impl Metrics {
             ),
             store_pool_max: make.gauge(
                 "signalbox_store_pool_max",
-                "Connections to the database that this node opens at most (STORE_POOL_MAX).",
+                "Connections to the database that this node opens at most.",
             ),
             limited: make.counters(
                 "signalbox_rate_limited_total",
@@ -647,12 +647,17 @@ impl Metrics {
         }
     }
 
-    /// Sets the gauges of the store: whether it is up, connections busy and idle, changes waiting and lost.
-    pub fn set_store(&self, up: bool, (busy, idle): (usize, usize), waiting: usize, lost: usize) {
-        self.store_up.set(i64::from(up));
+    /// Sets the gauges of the store's connections: busy, idle, and at most.
+    pub fn set_pool(&self, (busy, idle): (usize, usize), most: usize) {
+        self.store_pool_max.set(as_i64(most));
         for (child, count) in self.store_connections.iter().zip([busy, idle]) {
             child.set(as_i64(count));
         }
+    }
+
+    /// Sets the gauges of the store: whether it is up, changes waiting and lost.
+    pub fn set_store(&self, up: bool, waiting: usize, lost: usize) {
+        self.store_up.set(i64::from(up));
         self.store_waiting.set(as_i64(waiting));
         self.store_lost
             .inc_by((lost as u64).saturating_sub(self.store_lost.get()));
@@ -677,10 +682,9 @@ impl Metrics {
             .observe(took.as_secs_f64());
     }
 
-    /// Sets what is fixed from the start: connections, and database connections, at most, and the canary's pace.
-    pub fn set_fixed(&self, connections: usize, pool: usize, canary: Option<Duration>) {
+    /// Sets what is fixed from the start: connections at most, and the canary's pace.
+    pub(super) fn set_fixed(&self, connections: usize, canary: Option<Duration>) {
         self.connections_max.set(as_i64(connections));
-        self.store_pool_max.set(as_i64(pool));
         self.canary_interval
             .set(canary.unwrap_or_default().as_secs_f64());
     }

@@ -132,11 +132,7 @@ impl Telemetry {
             (traces, guard)
         };
         panics::install(metrics.panics.clone());
-        metrics.set_fixed(
-            settings.limits.sockets_max,
-            settings.store.pool_max as usize,
-            wanted.canary_interval,
-        );
+        metrics.set_fixed(settings.limits.sockets_max, wanted.canary_interval);
         let telemetry = Arc::new(Self {
             metrics,
             traces,
