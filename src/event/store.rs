@@ -23,11 +23,17 @@ pub enum StoreOp {
     Revoke,
     /// Reading which logins were ended.
     Revoked,
+    /// Writing scans.
+    Enter,
+    /// Reading scans and sequences.
+    Replay,
+    /// Deleting old scans.
+    Prune,
 }
 
 impl StoreOp {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Prepare,
         Self::Record,
         Self::Reap,
@@ -38,6 +44,9 @@ impl StoreOp {
         Self::Refresh,
         Self::Revoke,
         Self::Revoked,
+        Self::Enter,
+        Self::Replay,
+        Self::Prune,
     ];
 
     /// The label value.
@@ -53,6 +62,9 @@ impl StoreOp {
             Self::Refresh => "refresh",
             Self::Revoke => "revoke",
             Self::Revoked => "revoked",
+            Self::Enter => "enter",
+            Self::Replay => "replay",
+            Self::Prune => "prune",
         }
     }
 }

@@ -1,16 +1,20 @@
-//! What must last: accounts, logins, rooms and who was in them. One code path for each query, SQLite and
+//! What must last: accounts, logins, rooms and who was in them, scans. One code path for each query, SQLite and
 //! PostgreSQL behind it; every operation has a time limit and is measured.
 //!
 //! While the database is away nothing here waits for it: operations fail at once with
 //! [`StoreError::Away`], what is recorded waits in memory, and the recorder brings the store back.
 
 mod accounts;
+mod batcher;
 mod changes;
+mod ledger;
 mod open;
 mod recorder;
 mod rooms;
 
 pub use accounts::{NewAccount, Rotation, StoredUser};
+pub use batcher::{Batcher, Ledger};
+pub use ledger::{Entry, KEPT, KeptScan, NewScan, REPLAYED, Sequence};
 pub use recorder::{Recorder, Records, RoomKeeper};
 pub use rooms::{ParticipantRow, RoomRow};
 

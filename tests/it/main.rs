@@ -13,6 +13,7 @@
 mod catalogue;
 mod flows;
 mod hostile;
+mod ledger;
 mod limits;
 mod operations;
 mod polling;

@@ -4,7 +4,7 @@ use crate::postgres::Postgres;
 use parking_lot::Mutex;
 use signalbox::{
     clock,
-    event::{Namespace, PeerId, RoomChange, RoomId, SocketId, StoreResult},
+    event::{Namespace, PeerId, RoomChange, RoomId, SocketId, StoreOp, StoreResult},
     settings::{Env, Settings},
     store::{NewAccount, Recorder, RoomKeeper, Rotation, Store, StoreError},
 };
@@ -30,12 +30,16 @@ impl RoomKeeper for Kept {
     }
 }
 
-struct Directory(PathBuf);
+pub(crate) struct Directory(PathBuf);
 
 impl Directory {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let name = format!("signalbox-store-{:x}", rand::random::<u64>());
         Self(std::env::temp_dir().join(name))
+    }
+
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.0
     }
 }
 
@@ -45,14 +49,23 @@ impl Drop for Directory {
     }
 }
 
-async fn open(url: &str) -> Arc<Store> {
+pub(crate) async fn open(url: &str) -> Arc<Store> {
+    let fine = |op, result| assert_ne!(result, StoreResult::Timeout, "{op:?}");
+    open_seen(url, fine).await
+}
+
+/// A store whose operations are told to `seen`.
+pub(crate) async fn open_seen(
+    url: &str,
+    seen: impl Fn(StoreOp, StoreResult) + Clone + Send + Sync + 'static,
+) -> Arc<Store> {
     let env = Env::from_pairs([("DATABASE_URL", url)]);
     let settings = Settings::read(&env).unwrap().store;
-    let seen = |op, result, _| assert_ne!(result, StoreResult::Timeout, "{op:?}");
     // Programs that other tests are starting hold a copy of the lock for an instant, until they have begun.
     let end = Instant::now() + Duration::from_secs(10);
     loop {
-        match Store::open(&settings, Box::new(seen)).await {
+        let seen = seen.clone();
+        match Store::open(&settings, Box::new(move |op, result, _| seen(op, result))).await {
             Ok(store) => return Arc::new(store),
             Err(why) if why.contains("in use") && Instant::now() < end => {
                 tokio::time::sleep(Duration::from_millis(10)).await;
