@@ -92,6 +92,8 @@ async function run() {
   await n2.restart();
   n1.keepLogs();
   const resolved = burst(n2.url, () => pager.heard(DRILL, 'resolved', fault));
+  // The restarts before it were over too soon to be seen by every panel.
+  await asked('every panel to see a node down', async () => (await prom.values('min(up)')).includes(0));
   await asked('NodeDown to notice', async () => (await prom.alerts('pending', 10)).includes('NodeDown'));
   await n1.start({ FAULT_INJECTION: 'slow:scanOrder:80s' });
   const patience = impatient(n1.url);
