@@ -3,7 +3,7 @@
 use super::credentials;
 use crate::{
     event::{
-        Code, Component, Failure, FailureKind, Identity, Moment, Refusal, Rejection, Text, utc,
+        Code, Component, Failure, Identity, Moment, Refusal, Rejection, Text, utc,
     },
     guard::{Claims, Keyed, PasswordFault, Passwords, Revoked, Verifier},
     settings::Settings,
@@ -73,12 +73,7 @@ impl From<StoreError> for Rejection {
             StoreError::Conflict => "two of one kind".into(),
             StoreError::Broken(why) => why,
         };
-        Failure {
-            component: Component::Store,
-            kind: FailureKind::Dependency,
-            detail,
-        }
-        .into()
+        Failure::dependency(Component::Store, detail).into()
     }
 }
 
@@ -308,12 +303,7 @@ fn limit<K: std::hash::Hash + Eq + Clone>(limiter: &Keyed<K>, key: &K) -> Result
 }
 
 fn broken(detail: &str) -> Rejection {
-    Failure {
-        component: Component::Handler,
-        kind: FailureKind::Dependency,
-        detail: detail.into(),
-    }
-    .into()
+    Failure::dependency(Component::Handler, detail).into()
 }
 
 /// 256 bits that nobody can guess.

@@ -173,6 +173,17 @@ pub struct Failure {
     pub detail: Box<str>,
 }
 
+impl Failure {
+    /// A part behind `component` did not do its work.
+    pub fn dependency(component: Component, detail: impl Into<Box<str>>) -> Self {
+        Self {
+            component,
+            kind: FailureKind::Dependency,
+            detail: detail.into(),
+        }
+    }
+}
+
 /// Why an event did not get what it asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Rejection {

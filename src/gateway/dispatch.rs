@@ -10,7 +10,7 @@ use crate::{
     clock,
     event::{
         About, Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Failure,
-        FailureKind, Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text,
+        Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text,
         WireError,
     },
     guard::Verdict,
@@ -364,12 +364,7 @@ impl Gateway {
 }
 
 fn injected(detail: &str) -> Rejection {
-    let failure = Failure {
-        component: Component::Handler,
-        kind: FailureKind::Dependency,
-        detail: detail.into(),
-    };
-    failure.into()
+    Failure::dependency(Component::Handler, detail).into()
 }
 
 /// The payload as its type, or why it is not one. The reason goes back to the client that sent it, and

@@ -9,7 +9,7 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, Component, DisconnectCause, EventName, Failure, FailureKind, Identity, Namespace,
+        Code, Component, DisconnectCause, EventName, Failure, Identity, Namespace,
         PeerId, Refusal, Rejection, Role, SocketId, Text,
     },
     guard::{SocketQuota, TokenFault},
@@ -341,10 +341,6 @@ fn limited() -> Turned {
 }
 
 fn broken(detail: &str) -> Turned {
-    let failure = Failure {
-        component: Component::Handler,
-        kind: FailureKind::Dependency,
-        detail: detail.into(),
-    };
+    let failure = Failure::dependency(Component::Handler, detail);
     (HandshakeResult::Error, failure.into())
 }

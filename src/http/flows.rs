@@ -14,6 +14,7 @@ use axum::{Json, extract::State};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use std::{
+    collections::HashMap,
     num::NonZeroU64,
     sync::{Arc, atomic::Ordering},
 };
@@ -302,16 +303,19 @@ pub(super) async fn flow(
         return Err(ApiError::new(&http, Code::NotFound, Text::UnknownFlow));
     }
     let mut flows = Vec::new();
-    // Flows of one trace have their log lines in common.
+    // Flows of one trace have their log lines in common, flows of one event what is usual.
     let mut read: Option<TraceId> = None;
+    let mut known = HashMap::new();
     for flow in found {
         let logs = if read.replace(flow.trace) == Some(flow.trace) {
             Vec::new()
         } else {
             log_lines(&http, flow).await
         };
-        let usual = http.telemetry.flows.usual(flow.event);
-        flows.push(detail(&flow, &usual, logs));
+        let usual = known
+            .entry(flow.event)
+            .or_insert_with_key(|event| http.telemetry.flows.usual(*event));
+        flows.push(detail(&flow, usual, logs));
     }
     Ok(Json(FlowDetails {
         node: http.settings.telemetry.node.clone(),

@@ -11,6 +11,7 @@ use super::{
     metrics::as_f64,
     panics::Barrier,
     traces::{self, milliseconds, span},
+    unix_us,
 };
 use crate::event::{
     About, Code, EventName, Fact, Failure, Hex, Outcome, Rejection, Role, SpanId, TraceContext,
@@ -23,7 +24,7 @@ use std::{
         OnceLock,
         atomic::{AtomicU32, Ordering},
     },
-    time::{Duration, Instant, SystemTime},
+    time::{Duration, Instant},
 };
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -417,19 +418,16 @@ impl Observation<'_> {
     /// For the recorder.
     fn flow(&self, outcome: Outcome, code: Option<Code>, error_id: Option<u64>) -> Flow {
         let total = self.arrived.elapsed();
-        let arrived = SystemTime::now()
-            .duration_since(SystemTime::UNIX_EPOCH)
-            .unwrap_or_default()
-            .saturating_sub(total);
+        let total_us = micros(total);
         Flow {
             trace: self.trace.trace,
-            arrived_us: u64::try_from(arrived.as_micros()).unwrap_or_default(),
+            arrived_us: unix_us().saturating_sub(total_us.into()),
             error_id: error_id.and_then(NonZeroU64::new),
             order: self.order,
             session: self.session,
             seq: 0,
             hops: self.hops.each_ref().map(Step::get),
-            total_us: micros(total),
+            total_us,
             monitors: None,
             event: self.event,
             outcome,
