@@ -8,11 +8,14 @@ use crate::{
     guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
-    live::{RoomLimits, Rooms, Sessions},
+    live::{RoomLimits, Rooms, Sessions, Turns},
     rtc::{Answer, CreateRoom, Envelope, IceCandidate, Join, JoinRoom, Leave, Offer, RtcServices},
-    scan::{Heartbeat, JoinSession, LeaveSession, RegisterClient, ScanOrder, ScanServices},
+    scan::{
+        Heartbeat, JoinSession, LeaveSession, NavigateDisplayed, RegisterClient, ScanOrder,
+        ScanServices,
+    },
     settings::Settings,
-    store::{Recorder, RoomKeeper, Store},
+    store::{Batcher, Ledger, Recorder, Records, RoomKeeper, Store},
     telemetry::Telemetry,
 };
 use std::{
@@ -39,6 +42,7 @@ pub struct App {
     keys: Option<Arc<KeySet>>,
     store: Arc<Store>,
     recorder: Recorder,
+    writer: Batcher,
     public: Listener,
     admin: Option<Listener>,
     address: SocketAddr,
@@ -83,10 +87,15 @@ impl App {
         let canary = SessionId::parse(verifier.canary());
         let sessions = Sessions::new(limits.sessions_per_socket, limits.sessions_max);
         let sessions = Arc::new(sessions.hiding(canary));
+        let measured = telemetry.clone();
+        let seen = move |scans| measured.metrics.batched(scans);
+        let (ledger, writer) = Ledger::new(store.clone(), Box::new(seen));
         let scan = ScanServices {
             sessions: sessions.clone(),
+            turns: Arc::new(Turns::default()),
+            ledger,
+            without_store: settings.scan.without_store,
             strict_device_role: settings.auth.strict_device_role,
-            new_epoch: rand::random,
         };
         let journal = records.clone();
         let room_limits = RoomLimits {
@@ -116,27 +125,14 @@ impl App {
             store.clone(),
             sources(&gateway, &sessions, &rtc.rooms),
         );
-        let seen = sessions.clone();
-        telemetry.metrics.on_scrape(move |metrics| {
-            let totals = seen.totals();
-            metrics.set_sessions(totals.paired, totals.total - totals.paired);
-        });
-        let seen = rtc.rooms.clone();
-        telemetry
-            .metrics
-            .on_scrape(move |metrics| metrics.set_rooms(seen.len()));
-        let seen = store.clone();
-        telemetry.metrics.on_scrape(move |metrics| {
-            let (waiting, lost) = (records.waiting(), records.given_up());
-            metrics.set_store(seen.up(), waiting, lost);
-            metrics.set_pool(seen.connections(), seen.most_connections());
-        });
+        watch(&telemetry, &sessions, &rtc.rooms, &store, records);
         Ok(Self {
             rtc,
             accounts,
             keys,
             store,
             recorder,
+            writer,
             settings: settings.clone(),
             telemetry,
             gateway,
@@ -173,6 +169,7 @@ impl App {
         let recording = tokio::spawn(self.recorder.run(keeper, async {
             let _ = ended.await;
         }));
+        let writing = tokio::spawn(self.writer.run());
         let canary = Canary {
             address: self.address,
             verifier: self.accounts.verifier.clone(),
@@ -212,6 +209,8 @@ impl App {
         // Everybody has left: that is written down as well.
         let _ = over.send(());
         let _ = tokio::time::timeout(LAST_RECORDS, recording).await;
+        // Whoever waited for it has been answered.
+        writing.abort();
         self.store.close().await;
         tracing::info!(
             target: "signalbox::drain",
@@ -239,6 +238,30 @@ impl RoomKeeper for Keeper {
     }
 }
 
+/// Sets the gauges of what is held, at each scrape.
+fn watch(
+    telemetry: &Telemetry,
+    sessions: &Arc<Sessions>,
+    rooms: &Arc<Rooms>,
+    store: &Arc<Store>,
+    records: Records,
+) {
+    let metrics = &telemetry.metrics;
+    let seen = sessions.clone();
+    metrics.on_scrape(move |metrics| {
+        let totals = seen.totals();
+        metrics.set_sessions(totals.paired, totals.total - totals.paired);
+    });
+    let seen = rooms.clone();
+    metrics.on_scrape(move |metrics| metrics.set_rooms(seen.len()));
+    let seen = store.clone();
+    metrics.on_scrape(move |metrics| {
+        let (waiting, lost) = (records.waiting(), records.given_up());
+        metrics.set_store(seen.up(), waiting, lost);
+        metrics.set_pool(seen.connections(), seen.most_connections());
+    });
+}
+
 fn scan_family(scan: &ScanServices) -> Family {
     let departing = scan.clone();
     Family::new()
@@ -246,6 +269,7 @@ fn scan_family(scan: &ScanServices) -> Family {
         .event::<JoinSession, _>(scan)
         .event::<LeaveSession, _>(scan)
         .event::<ScanOrder, _>(scan)
+        .event::<NavigateDisplayed, _>(scan)
         .event::<Heartbeat, _>(scan)
         .on_departure(move |peer, now| departing.departed(peer, now))
 }

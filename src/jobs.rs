@@ -3,7 +3,7 @@
 use crate::{
     accounts::Accounts,
     clock,
-    event::Room,
+    event::{Room, utc},
     gateway::{Front, Gateway},
     guard::KeySet,
     http::Http,
@@ -34,6 +34,9 @@ pub(crate) struct Jobs {
 const EMPTY_ROOM: Duration = Duration::from_secs(30);
 /// How often nodes look which logins were ended on others; contract and threat model allow 5 s.
 const ENDED_LOGINS: Duration = Duration::from_secs(2);
+/// How often old scans are looked for, and how long the others have the database between two steps.
+const PRUNE: Duration = Duration::from_mins(1);
+const BREATH: Duration = Duration::from_millis(50);
 /// How often limiters forget.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -67,6 +70,7 @@ impl Jobs {
         jobs.spawn(every(Duration::from_secs(1), move || {
             rooms.close_empty(EMPTY_ROOM, clock::now());
         }));
+        jobs.spawn(prune(self.store.clone()));
         jobs.spawn(end_logins(
             self.store,
             self.accounts.clone(),
@@ -92,6 +96,15 @@ impl Jobs {
             http.tidy();
         }));
         jobs
+    }
+}
+
+/// Deletes scans that are no longer kept, a few at a time, so that nobody waits for it.
+async fn prune(store: Arc<Store>) {
+    loop {
+        let more = store.prune_scans(utc(clock::now().unix_ms)).await;
+        let pause = if more == Ok(true) { BREATH } else { PRUNE };
+        tokio::time::sleep(pause).await;
     }
 }
 

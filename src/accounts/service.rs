@@ -2,9 +2,7 @@
 
 use super::credentials;
 use crate::{
-    event::{
-        Code, Component, Failure, Identity, Moment, Refusal, Rejection, Text, utc,
-    },
+    event::{Code, Component, Failure, Identity, Moment, Refusal, Rejection, Text, utc},
     guard::{Claims, Keyed, PasswordFault, Passwords, Revoked, Verifier},
     settings::Settings,
     store::{NewAccount, Rotation, Store, StoreError, StoredUser},

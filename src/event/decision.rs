@@ -1,10 +1,16 @@
 //! What a family decides: a reply, effects (what to send, whom to move), facts (what happened).
 
-use super::{Identity, PeerId, PushName, Role, SessionId};
+use super::{EventName, Identity, PeerId, PushName, Rejection, Role, SessionId, TraceId};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
-use std::{sync::Arc, time::Duration};
+use std::{
+    any::Any,
+    fmt,
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// A payload that is serialised once, however many sockets it goes to.
 #[derive(Debug, Clone)]
@@ -17,6 +23,11 @@ impl Payload {
             Ok(raw) => Self(raw),
             Err(_) => Self::null(),
         }
+    }
+
+    /// JSON that is there already; what is none becomes `null`.
+    pub fn from_json(json: String) -> Self {
+        RawValue::from_string(json).map_or_else(|_| Self::null(), Self)
     }
 
     /// `null`, where nobody reads it.
@@ -37,6 +48,12 @@ impl Payload {
     /// Never: JSON has no empty text.
     pub fn is_empty(&self) -> bool {
         false
+    }
+}
+
+impl Default for Payload {
+    fn default() -> Self {
+        Self::null()
     }
 }
 
@@ -85,6 +102,18 @@ pub enum Effect {
         /// Its only argument.
         payload: Payload,
     },
+    /// Send an event and ask its receivers to acknowledge it, those that are monitors. A receiver that does
+    /// has said `answer`.
+    Ask {
+        /// To whom.
+        to: Target,
+        /// Its name.
+        event: PushName,
+        /// Its only argument.
+        payload: Payload,
+        /// What an acknowledgement stands for.
+        answer: (EventName, Payload),
+    },
     /// The caller enters a room.
     Enter(Room),
     /// The caller leaves a room.
@@ -101,10 +130,27 @@ pub enum Effect {
 pub enum Fact {
     /// A scan was sent to its session.
     ScanRelayed {
-        /// Position in the session.
-        seq: u64,
+        /// Position in the session; none where the store could not give it one.
+        seq: Option<u64>,
         /// How many monitors were there.
         monitors: usize,
+    },
+    /// A scan was sent again that is in the ledger already.
+    ScanRepeated {
+        /// Position in the session.
+        seq: u64,
+    },
+    /// Scans were sent to somebody who had missed them.
+    ScansReplayed {
+        /// How many.
+        scans: usize,
+    },
+    /// A monitor has shown an order.
+    ScanDisplayed {
+        /// Since the scan arrived.
+        took: Duration,
+        /// The trace of the scan, if it was recorded.
+        trace: Option<TraceId>,
     },
     /// A peer entered a session.
     SessionJoined,
@@ -121,8 +167,28 @@ pub enum Fact {
     },
 }
 
+/// A hold on something that nobody else may have meanwhile; dropping it lets go.
+pub struct Turn(#[expect(dead_code, reason = "it is held, not read")] Box<dyn Any + Send>);
+
+impl Turn {
+    /// Holds `guard`.
+    pub fn new(guard: impl Send + 'static) -> Self {
+        Self(Box::new(guard))
+    }
+}
+
+impl fmt::Debug for Turn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Turn")
+    }
+}
+
+/// A decision that follows another one. A failure closes the connection: what follows is what the client
+/// was promised.
+pub type Sequel = Pin<Box<dyn Future<Output = Result<Decision, Rejection>> + Send>>;
+
 /// What a family decided about one event.
-#[derive(Debug, Clone)]
+#[derive(Default)]
 pub struct Decision {
     /// For the acknowledgement and, where the row says so, the reply event.
     pub reply: Payload,
@@ -130,6 +196,21 @@ pub struct Decision {
     pub effects: SmallVec<[Effect; 2]>,
     /// What happened.
     pub facts: SmallVec<[Fact; 1]>,
+    /// Held until the effects are carried out.
+    pub turn: Option<Turn>,
+    /// From when to when it was being written down, if it was.
+    pub persisted: Option<(Instant, Instant)>,
+    /// What follows, once the client has taken what it was sent; without a reply of its own.
+    pub sequel: Option<Sequel>,
+}
+
+impl fmt::Debug for Decision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Decision")
+            .field("effects", &self.effects)
+            .field("facts", &self.facts)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Decision {
@@ -137,8 +218,7 @@ impl Decision {
     pub fn reply<T: Serialize + ?Sized>(reply: &T) -> Self {
         Self {
             reply: Payload::of(reply),
-            effects: SmallVec::new(),
-            facts: SmallVec::new(),
+            ..Self::default()
         }
     }
 
@@ -153,6 +233,13 @@ impl Decision {
     #[must_use]
     pub fn noting(mut self, fact: Fact) -> Self {
         self.facts.push(fact);
+        self
+    }
+
+    /// Nobody else has this turn until it is carried out.
+    #[must_use]
+    pub fn during(mut self, turn: Turn) -> Self {
+        self.turn = Some(turn);
         self
     }
 }

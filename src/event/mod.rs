@@ -15,7 +15,9 @@ mod trace;
 mod wire;
 
 pub use context::{About, ClientEvent, Context, Moment, QuotaClass, Reply, utc};
-pub use decision::{Decision, Departed, Effect, Fact, Payload, Room, SignalKind, Target};
+pub use decision::{
+    Decision, Departed, Effect, Fact, Payload, Room, Sequel, SignalKind, Target, Turn,
+};
 pub use name::{EventName, PushName};
 pub(crate) use peer::is_label;
 pub use peer::{

@@ -34,6 +34,8 @@ names! {
         LeaveSession = "leaveSession",
         /// A barcode was scanned.
         ScanOrder = "scanOrder",
+        /// An order is on the screen.
+        NavigateDisplayed = "navigate:displayed",
         /// Asks for the server's time.
         Heartbeat = "heartbeat",
         /// Enters a signaling room, which begins if need be.
@@ -76,6 +78,8 @@ names! {
         ClientLeft = "clientLeft",
         /// Open this order.
         Navigate = "navigate",
+        /// A monitor has the order on its screen.
+        ScanDisplayed = "scan:displayed",
         /// Answer to `heartbeat`.
         HeartbeatAck = "heartbeat:ack",
         /// Who was in the signaling room before.

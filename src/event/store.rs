@@ -19,10 +19,8 @@ pub enum StoreOp {
     Login,
     /// Replacing a refresh token.
     Refresh,
-    /// Ending a login.
+    /// Ending a login, and reading which were ended.
     Revoke,
-    /// Reading which logins were ended.
-    Revoked,
     /// Writing scans.
     Enter,
     /// Reading scans and sequences.
@@ -33,7 +31,7 @@ pub enum StoreOp {
 
 impl StoreOp {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 12] = [
         Self::Prepare,
         Self::Record,
         Self::Reap,
@@ -43,7 +41,6 @@ impl StoreOp {
         Self::Login,
         Self::Refresh,
         Self::Revoke,
-        Self::Revoked,
         Self::Enter,
         Self::Replay,
         Self::Prune,
@@ -61,7 +58,6 @@ impl StoreOp {
             Self::Login => "login",
             Self::Refresh => "refresh",
             Self::Revoke => "revoke",
-            Self::Revoked => "revoked",
             Self::Enter => "enter",
             Self::Replay => "replay",
             Self::Prune => "prune",

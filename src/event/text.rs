@@ -13,6 +13,7 @@ pub enum Text {
     RegisterFirst,
     NotInSession,
     RoleIsBinding,
+    NonceTaken,
     TooManySessions,
     TooManyRequests,
     TooLarge,
@@ -78,6 +79,10 @@ impl Text {
             Self::RoleIsBinding => (
                 "the token names another device role",
                 "토큰의 역할과 다릅니다",
+            ),
+            Self::NonceTaken => (
+                "this nonce belongs to another order",
+                "이 nonce는 다른 주문에 사용되었습니다",
             ),
             Self::TooManySessions => (
                 "this socket is in too many sessions",

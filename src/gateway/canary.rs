@@ -181,13 +181,18 @@ impl Device {
         }
     }
 
-    /// The payload of the next event of this name.
+    /// The payload of the next event of this name. What asks for an acknowledgement gets one.
     fn event(&mut self, name: &str) -> Result<Value, CanaryResult> {
         loop {
             let packet = self.packet()?;
-            let Some(json) = packet.strip_prefix("42") else {
+            let Some(event) = packet.strip_prefix("42") else {
                 continue;
             };
+            let json = event.trim_start_matches(|c: char| c.is_ascii_digit());
+            let (asked, _) = event.split_at(event.len() - json.len());
+            if !asked.is_empty() {
+                self.send(format!("43{asked}[]"))?;
+            }
             let mut arguments: Vec<Value> =
                 serde_json::from_str(json).map_err(|_| CanaryResult::Error)?;
             if arguments.first().is_some_and(|event| event == name) {

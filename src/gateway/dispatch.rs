@@ -9,25 +9,32 @@ use super::{
 use crate::{
     clock,
     event::{
-        About, Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Failure,
-        Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Target, Text,
-        WireError,
+        About, Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Fact,
+        Failure, Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Role, Sequel, Target,
+        Text, WireError,
     },
     guard::Verdict,
     settings::FaultKind,
     telemetry::{Arrival, Ending, LimitLayer, Stage},
 };
-use serde::{Deserialize, Deserializer, de};
+use serde::{
+    Deserialize, Deserializer,
+    de::{self, IgnoredAny},
+};
 use serde_json::value::RawValue;
-use socketioxide::{extract::AckSender, handler::FromMessageParts, socket::Socket};
+use smallvec::SmallVec;
+use socketioxide::{AckError, extract::AckSender, handler::FromMessageParts, socket::Socket};
 use socketioxide_core::Value;
 use std::{
     borrow::Cow,
     fmt,
     sync::Arc,
     task::{self, Waker},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// A client that takes nothing of what follows for so long is as good as gone.
+const SLOWEST: Duration = Duration::from_secs(10);
 
 /// The arguments of an event: its name and the first one; later ones are not looked at.
 struct Arguments<'a> {
@@ -53,7 +60,7 @@ impl<'de> Deserialize<'de> for Arguments<'de> {
                     .next_element::<Name<'de>>()?
                     .ok_or_else(|| de::Error::custom("no event name"))?;
                 let first = seq.next_element::<&'de RawValue>()?;
-                while seq.next_element::<de::IgnoredAny>()?.is_some() {}
+                while seq.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Arguments {
                     name: name.0,
                     first,
@@ -80,6 +87,7 @@ impl Gateway {
                 value,
                 ack,
                 arrived,
+                ..
             }) => {
                 self.telemetry.metrics.inbox_overflow.inc();
                 self.overflow(peer, socket.as_ref(), &value, ack, arrived);
@@ -101,9 +109,14 @@ impl Gateway {
                         value,
                         ack,
                         arrived,
+                        asked,
                     } => {
                         if let Some(socket) = &socket {
-                            gateway.handle(&peer, socket, value, ack, arrived).await;
+                            let link = Arc::new(Link {
+                                socket: socket.clone(),
+                                peer: peer.clone(),
+                            });
+                            gateway.handle(&link, value, ack, arrived, asked).await;
                         }
                     }
                     Item::Gone(reason) => gateway.farewell(&peer, reason).await,
@@ -119,13 +132,14 @@ impl Gateway {
     }
 
     async fn handle(
-        &self,
-        peer: &Arc<Peer>,
-        socket: &Arc<Socket>,
+        self: &Arc<Self>,
+        link: &Arc<Link>,
         value: Value,
         ack: Option<i64>,
         arrived: Instant,
+        asked: bool,
     ) {
+        let peer = &link.peer;
         let started = Instant::now();
         let json = value.as_str().map_or("", |s| s.as_str());
         let arguments = serde_json::from_str::<Arguments<'_>>(json);
@@ -150,12 +164,9 @@ impl Gateway {
             started,
             bytes: payload.len(),
         });
-        let link = Link {
-            socket: socket.clone(),
-            peer: peer.clone(),
-        };
         let turn = async {
-            let (row, parsed) = seen.stage(Stage::Guard, || self.guard(peer, row, parsed))?;
+            let guard = || self.guard(peer, row, parsed, asked);
+            let (row, parsed) = seen.stage(Stage::Guard, guard)?;
             let cx = Context {
                 peer: peer.id,
                 identity: peer.identity(),
@@ -163,23 +174,25 @@ impl Gateway {
                 trace: seen.trace,
                 acknowledged: ack.is_some(),
             };
-            let step = self.decide(row, parsed, &cx, payload);
             let Decision {
                 reply,
                 effects,
-                facts,
-            } = seen.stage_async(Stage::Decide, step).await?;
+                mut facts,
+                turn,
+                sequel,
+                ..
+            } = seen.decide(self.decide(row, parsed, &cx, payload)).await?;
             if let Reply::Event(event) = row.reply {
-                self.outbox.send(&link, event, &reply);
+                self.outbox.send(link, event, &reply);
             }
             if !effects.is_empty() {
-                seen.stage(Stage::Deliver, || {
-                    for effect in effects {
-                        self.apply(peer, Some(&link), effect);
-                    }
-                });
+                seen.stage(Stage::Deliver, || self.deliver(link, effects));
             }
-            self.acknowledge(&link, ack, &reply);
+            drop(turn);
+            self.acknowledge(link, ack, &reply);
+            if let Some(sequel) = sequel {
+                self.follow(link, sequel, &mut facts).await?;
+            }
             Ok(facts)
         };
         let ended: Result<_, Rejection> = match seen.contain(turn).await {
@@ -199,9 +212,60 @@ impl Gateway {
                     rejection: Some(&rejection),
                     facts: &[],
                 });
-                self.refuse(&link, ack, &rejection, (flow, error_id));
+                // Nobody waits for the answer to what we asked for.
+                if !asked {
+                    self.refuse(link, ack, &rejection, (flow, error_id));
+                }
             }
         }
+    }
+
+    /// Carries out what follows a decision, part by part: the next one when the client has taken the one
+    /// before, so that its queue never fills. What fails ends the connection; the client comes again.
+    async fn follow(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        mut sequel: Sequel,
+        facts: &mut SmallVec<[Fact; 1]>,
+    ) -> Result<(), Rejection> {
+        loop {
+            let part = match sequel.await {
+                Ok(part) => part,
+                Err(rejection) => {
+                    link.peer.close(DisconnectCause::ServerClosed);
+                    return Err(rejection);
+                }
+            };
+            let before = link.peer.transport.taken();
+            let bytes = sent_to_caller(&part.effects);
+            self.deliver(link, part.effects);
+            facts.extend(part.facts);
+            drop(part.turn);
+            let Some(next) = part.sequel else {
+                return Ok(());
+            };
+            if !self.taken(link, before + bytes).await {
+                return Ok(());
+            }
+            sequel = next;
+        }
+    }
+
+    /// Waits until the client's side has taken so many bytes. False when there is no client any more.
+    async fn taken(&self, link: &Link, bytes: u64) -> bool {
+        let end = Instant::now() + SLOWEST;
+        tokio::task::yield_now().await;
+        while link.peer.transport.taken() < bytes {
+            if !link.socket.connected() {
+                return false;
+            }
+            if Instant::now() > end {
+                link.peer.close(DisconnectCause::SendQueueFull);
+                return false;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        link.socket.connected()
     }
 
     /// Limits, then whether it is an event at all, then whether it makes sense.
@@ -210,9 +274,11 @@ impl Gateway {
         peer: &Peer,
         row: Option<&'r Row>,
         parsed: Option<Result<Box<dyn Parsed>, Refusal>>,
+        asked: bool,
     ) -> Result<(&'r Row, Box<dyn Parsed>), Refusal> {
         let quota = row.map_or(QuotaClass::Event, |row| row.quota);
         let verdict = match quota {
+            _ if asked => Verdict::Pass,
             QuotaClass::Event => peer.events.check(),
             QuotaClass::Signal => peer.signals.check(),
         };
@@ -253,30 +319,39 @@ impl Gateway {
         parsed.decide(cx).await
     }
 
+    fn deliver(self: &Arc<Self>, link: &Arc<Link>, effects: SmallVec<[Effect; 2]>) {
+        for effect in effects {
+            self.apply(&link.peer, Some(link), effect);
+        }
+    }
+
     /// Carries one effect out.
-    pub(super) fn apply(&self, peer: &Arc<Peer>, caller: Option<&Link>, effect: Effect) {
+    pub(super) fn apply(
+        self: &Arc<Self>,
+        peer: &Arc<Peer>,
+        caller: Option<&Arc<Link>>,
+        effect: Effect,
+    ) {
         match effect {
-            Effect::Emit { to, event, payload } => match to {
-                Target::Caller => {
-                    if let Some(link) = caller {
+            Effect::Emit { to, event, payload } => {
+                let send = |link: &Arc<Link>| self.outbox.send(link, event, &payload);
+                self.outbox.reach(&to, peer.id, caller, send);
+            }
+            Effect::Ask {
+                to,
+                event,
+                payload,
+                answer: (name, said),
+            } => {
+                let ask = |link: &Arc<Link>| {
+                    if link.peer.role() == Role::Monitor && link.peer.asks().ask() {
+                        self.ask(link, event, &payload, answer(name, &said));
+                    } else {
                         self.outbox.send(link, event, &payload);
                     }
-                }
-                Target::Peer(other) => {
-                    if let Some(link) = self.outbox.get(other) {
-                        self.outbox.send(&link, event, &payload);
-                    }
-                }
-                Target::Peers(others) => {
-                    for link in others.iter().filter_map(|other| self.outbox.get(*other)) {
-                        self.outbox.send(&link, event, &payload);
-                    }
-                }
-                Target::Room(room) => self.outbox.broadcast(&room, None, event, &payload),
-                Target::Others(room) => {
-                    self.outbox.broadcast(&room, Some(peer.id), event, &payload);
-                }
-            },
+                };
+                self.outbox.reach(&to, peer.id, caller, ask);
+            }
             Effect::Enter(room) => self.outbox.enter(room, peer.id),
             Effect::Exit(room) => self.outbox.exit(&room, peer.id),
             Effect::Identify(identity) => {
@@ -285,6 +360,43 @@ impl Gateway {
             }
             Effect::ActAs(role) => peer.act_as(role),
         }
+    }
+
+    /// Sends an event that the client may acknowledge, which is then as if it had sent `answer`.
+    fn ask(self: &Arc<Self>, link: &Arc<Link>, event: PushName, payload: &Payload, answer: Value) {
+        let sent = link
+            .socket
+            .emit_with_ack::<_, IgnoredAny>(event.as_str(), payload.raw());
+        let answered = match sent {
+            Ok(answered) => answered,
+            Err(error) => {
+                self.outbox
+                    .account(&link.peer, event, payload.len(), &Err(error));
+                return;
+            }
+        };
+        self.outbox
+            .account(&link.peer, event, payload.len(), &Ok(()));
+        // What waits for an answer must not keep a connection that is over.
+        let (gateway, link) = (self.clone(), Arc::downgrade(link));
+        tokio::spawn(async move {
+            let answered = answered.await;
+            let Some(link) = link.upgrade() else { return };
+            match answered {
+                // What it says beside is for nobody.
+                Ok(_) | Err(AckError::Decode(_)) => {
+                    link.peer.asks().answered();
+                    let item = Item::Event {
+                        value: answer,
+                        ack: None,
+                        arrived: Instant::now(),
+                        asked: true,
+                    };
+                    gateway.accept(&link.peer, Some(link.socket.clone()), item);
+                }
+                Err(_) => link.peer.asks().unanswered(),
+            }
+        });
     }
 
     fn acknowledge(&self, link: &Link, ack: Option<i64>, reply: &Payload) {
@@ -361,6 +473,30 @@ impl Gateway {
             self.refuse(&link, ack, &rejection, (flow, None));
         }
     }
+}
+
+/// An event as a client would send it.
+fn answer(name: EventName, said: &Payload) -> Value {
+    let json = format!("[\"{}\",{}]", name.as_str(), said.raw());
+    Value::Str(json.into(), None)
+}
+
+/// How many bytes these send to whoever asked, at least.
+fn sent_to_caller(effects: &[Effect]) -> u64 {
+    let bytes = effects.iter().map(|effect| match effect {
+        Effect::Emit {
+            to: Target::Caller,
+            payload,
+            ..
+        }
+        | Effect::Ask {
+            to: Target::Caller,
+            payload,
+            ..
+        } => payload.len() as u64,
+        _ => 0,
+    });
+    bytes.sum()
 }
 
 fn injected(detail: &str) -> Rejection {

@@ -17,7 +17,7 @@ use crate::{
     settings::{Language, Settings},
     telemetry::{HandshakeResult, RejectReason, Telemetry},
 };
-use axum::body::Body;
+use axum::body::{Body, HttpBody};
 use bytes::Bytes;
 use dashmap::DashMap;
 use http::{HeaderMap, Method, Request, Response, StatusCode, header};
@@ -279,7 +279,12 @@ impl Front {
         let uri = engine_uri("polling", Some(id.as_str()));
         let (parts, body) = request.into_parts();
         if parts.method == Method::GET {
-            return self.call(bare(Method::GET, uri, Body::empty())).await;
+            let answer = self.call(bare(Method::GET, uri, Body::empty())).await;
+            let session = self.sessions.get(&id).and_then(|handle| handle.upgrade());
+            if let (Some(session), Ok(answer)) = (session, &answer) {
+                session.took(answer.body().size_hint().lower());
+            }
+            return answer;
         }
         let whole = self.whole(body).await?;
         let mut last = plain(StatusCode::BAD_REQUEST);
@@ -343,15 +348,16 @@ impl Front {
         };
         let mut bare = Request::new(());
         *bare.uri_mut() = engine_uri("websocket", session.as_ref().map(SocketId::as_str));
-        let polling = match session {
+        let (handle, moves) = match session {
             None => {
-                let handle = self.admit(request.headers(), caller, true)?;
-                bare.extensions_mut().insert(Arc::new(handle));
-                None
+                let handle = Arc::new(self.admit(request.headers(), caller, true)?);
+                bare.extensions_mut().insert(handle.clone());
+                (handle, false)
             }
             Some(id) => {
                 let known = self.sessions.get(&id).and_then(|handle| handle.upgrade());
-                Some(known.ok_or_else(|| self.engine_error(1, "Session ID unknown"))?)
+                let known = known.ok_or_else(|| self.engine_error(1, "Session ID unknown"))?;
+                (known, true)
             }
         };
         let upgrade = hyper::upgrade::on(&mut request);
@@ -364,9 +370,10 @@ impl Front {
             };
             let mut stream = parts.io.into_inner();
             stream.prepend(&parts.read_buf);
-            if let Some(handle) = polling {
+            if moves {
                 handle.upgraded(connection.clone());
             }
+            stream.carry(handle);
             // This lasts as long as the session does, unless that ends before it has moved here: then
             // nobody else would close the connection.
             if engine.call((stream, bare)).await.is_err() {

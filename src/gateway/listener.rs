@@ -3,7 +3,7 @@
 //! `TCP_NODELAY` (an answer never waits for an acknowledgement), `TCP_USER_TIMEOUT` and a write limit (a
 //! client that does not read is cut), a limit for request headers (a client that does not write is, too).
 
-use super::transport::cut;
+use super::transport::{TransportHandle, cut};
 use crate::{
     event::{Component, FailureKind},
     telemetry::{RejectReason, Telemetry},
@@ -153,6 +153,7 @@ impl Listener {
         let stream = TokioIo::new(Stream {
             tcp,
             prefix: Bytes::new(),
+            session: None,
             stalled: None,
             more: false,
             asked: asked.clone(),
@@ -201,6 +202,8 @@ pub(super) struct Stream {
     tcp: Arc<TcpStream>,
     /// Read by HTTP beyond the upgrade request.
     prefix: Bytes,
+    /// The session that it carries, once it is a WebSocket.
+    session: Option<Arc<TransportHandle>>,
     stalled: Option<Pin<Box<Sleep>>>,
     /// The last read took all that fitted: there is more. Let the writers of what it caused run first.
     more: bool,
@@ -216,6 +219,11 @@ impl Stream {
         self.prefix = Bytes::copy_from_slice(bytes);
     }
 
+    /// From now on it carries this session.
+    pub(super) fn carry(&mut self, session: Arc<TransportHandle>) {
+        self.session = Some(session);
+    }
+
     fn written(
         &mut self,
         cx: &mut Context<'_>,
@@ -229,6 +237,9 @@ impl Stream {
             match write(&self.tcp) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 done => {
+                    if let (Some(session), Ok(bytes)) = (&self.session, &done) {
+                        session.took(*bytes as u64);
+                    }
                     self.stalled = None;
                     self.asked.store(false, Ordering::Relaxed);
                     return Poll::Ready(done);

@@ -9,8 +9,8 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, Component, DisconnectCause, EventName, Failure, Identity, Namespace,
-        PeerId, Refusal, Rejection, Role, SocketId, Text,
+        Code, Component, DisconnectCause, EventName, Failure, Identity, Namespace, PeerId, Refusal,
+        Rejection, Role, SocketId, Text,
     },
     guard::{SocketQuota, TokenFault},
     telemetry::{Arrival, Ending, HandshakeResult, LimitLayer, Subject},
@@ -274,6 +274,7 @@ impl MessageHandler<LocalAdapter, Ours> for Events {
             value,
             ack,
             arrived: Instant::now(),
+            asked: false,
         };
         self.gateway.accept(&self.peer, Some(socket), item);
     }
@@ -281,7 +282,7 @@ impl MessageHandler<LocalAdapter, Ours> for Events {
 
 impl Gateway {
     /// The connection is over, and everything it sent has been handled.
-    pub(super) async fn farewell(&self, peer: &Arc<Peer>, reason: DisconnectReason) {
+    pub(super) async fn farewell(self: &Arc<Self>, peer: &Arc<Peer>, reason: DisconnectReason) {
         let began = Instant::now();
         let cause = peer.cause(reason);
         let lasted = peer.since.elapsed();

@@ -3,7 +3,7 @@
 
 use super::peer::{Link, Peer};
 use crate::{
-    event::{DisconnectCause, Payload, PeerId, PushName, Role, Room},
+    event::{DisconnectCause, Payload, PeerId, PushName, Role, Room, Target},
     telemetry::{ConnectionGauge, Telemetry},
 };
 use dashmap::DashMap;
@@ -86,21 +86,30 @@ impl Outbox {
         self.rooms.remove(room);
     }
 
-    /// Sends to everybody in the room but `except`.
-    pub(super) fn broadcast(
+    /// Hands the links of everybody in `to` to `each`. `peer` is the one that asked, `caller` its link.
+    pub(super) fn reach(
         &self,
-        room: &Room,
-        except: Option<PeerId>,
-        event: PushName,
-        payload: &Payload,
+        to: &Target,
+        peer: PeerId,
+        caller: Option<&Arc<Link>>,
+        each: impl Fn(&Arc<Link>),
     ) {
-        let Some(members) = self.rooms.get(room) else {
-            return;
-        };
-        for link in members.iter() {
-            if except != Some(link.peer.id) {
-                self.send(link, event, payload);
+        let all = |room: &Room, except: Option<PeerId>| {
+            if let Some(members) = self.rooms.get(room) {
+                let wanted = members.iter().filter(|l| Some(l.peer.id) != except);
+                wanted.for_each(&each);
             }
+        };
+        match to {
+            Target::Caller => caller.into_iter().for_each(each),
+            Target::Peer(other) => self.get(*other).iter().for_each(each),
+            Target::Peers(others) => {
+                for link in others.iter().filter_map(|other| self.get(*other)) {
+                    each(&link);
+                }
+            }
+            Target::Room(room) => all(room, None),
+            Target::Others(room) => all(room, Some(peer)),
         }
     }
 

@@ -10,7 +10,10 @@ use parking_lot::Mutex;
 use socketioxide::socket::{DisconnectReason, Socket};
 use socketioxide_core::Value;
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -26,6 +29,8 @@ pub(super) enum Item {
         value: Value,
         ack: Option<i64>,
         arrived: Instant,
+        /// We asked for it: it counts against no limit.
+        asked: bool,
     },
     /// The connection is over. Behind everything that was sent on it.
     Gone(DisconnectReason),
@@ -44,6 +49,7 @@ pub(super) struct Peer {
     /// Our own, which counts as nobody.
     pub(super) canary: bool,
     state: Mutex<State>,
+    asks: Asks,
     /// One of the sockets that the user may have.
     _user: Permit<Box<str>>,
 }
@@ -84,8 +90,13 @@ impl Peer {
                 warned_for: None,
                 due: None,
             }),
+            asks: Asks::default(),
             _user: user,
         }
+    }
+
+    pub(super) fn asks(&self) -> &Asks {
+        &self.asks
     }
 
     pub(super) fn identity(&self) -> Arc<Identity> {
@@ -157,6 +168,47 @@ impl Peer {
             DisconnectReason::ServerNSDisconnect | DisconnectReason::ClosingServer => {
                 DisconnectCause::ServerClosed
             }
+        }
+    }
+}
+
+/// Acknowledgements that we asked a client for. Clients of the originals never acknowledge, and whoever does
+/// not is soon asked no more: each question waits in memory for its answer.
+#[derive(Debug, Default)]
+pub(super) struct Asks {
+    open: AtomicU32,
+    answers: AtomicBool,
+}
+
+impl Asks {
+    /// A client that never answered is asked so often in all.
+    const FIRST: u32 = 64;
+    /// And one that answers as often at once.
+    const MOST: u32 = 1024;
+
+    /// Whether to ask once more.
+    pub(super) fn ask(&self) -> bool {
+        let most = if self.answers.load(Ordering::Relaxed) {
+            Self::MOST
+        } else {
+            Self::FIRST
+        };
+        let more = |open| (open < most).then_some(open + 1);
+        self.open
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, more)
+            .is_ok()
+    }
+
+    /// It has answered.
+    pub(super) fn answered(&self) {
+        self.answers.store(true, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// It has not, in time. Only of one that does answer, that says nothing about the next time.
+    pub(super) fn unanswered(&self) {
+        if self.answers.load(Ordering::Relaxed) {
+            self.open.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }

@@ -11,7 +11,14 @@ use hmac::{Hmac, Mac};
 use parking_lot::Mutex;
 use sha2::Sha256;
 use socket2::SockRef;
-use std::{net::IpAddr, net::Shutdown, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, Shutdown},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 use tokio::{net::TcpStream, sync::mpsc::UnboundedSender};
 
 /// Turns the engine's session ids into secrets and back.
@@ -64,6 +71,8 @@ pub(super) struct TransportHandle {
     address: IpAddr,
     bearer: Option<Box<str>>,
     state: Mutex<State>,
+    /// Bytes that the client's side has taken, over all transports.
+    taken: AtomicU64,
     /// Ends polling sessions, which have no connection of their own.
     polling_end: UnboundedSender<SocketId>,
     _seat: Seat,
@@ -94,9 +103,20 @@ impl TransportHandle {
                 pending: Some(pending),
                 closing: false,
             }),
+            taken: AtomicU64::new(0),
             polling_end,
             _seat: seat,
         }
+    }
+
+    /// The client's side has taken so many bytes more.
+    pub(super) fn took(&self, bytes: u64) {
+        self.taken.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// How many bytes the client's side has taken so far.
+    pub(super) fn taken(&self) -> u64 {
+        self.taken.load(Ordering::Relaxed)
     }
 
     pub(super) fn address(&self) -> IpAddr {

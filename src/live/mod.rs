@@ -4,10 +4,11 @@
 mod rooms;
 mod session;
 mod sessions;
+mod turns;
 
 pub use rooms::{Entered, Journal, Member, Relayed, RoomError, RoomLimits, Rooms};
-pub use session::Status;
-
+pub use session::{Shown, Status};
 pub use sessions::{
     Departure, Joined, Scanned, SessionError, SessionSummary, SessionTotals, Sessions,
 };
+pub use turns::Turns;

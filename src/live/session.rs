@@ -1,9 +1,12 @@
 //! What a scan session is. Plain state and functions: no lock, no clock, no I/O.
 
-use crate::event::{Device, Moment, PeerId};
+use crate::event::{Device, Moment, PeerId, TraceId};
 use serde::Serialize;
 use smallvec::SmallVec;
-use std::time::{Duration, Instant};
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
 /// Who is in a session, as clients see it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -17,24 +20,43 @@ pub struct Status {
     pub has_monitor: bool,
 }
 
-/// One scan session: any number of phones and monitors, and a sequence of scans.
+/// A scan that monitors may still say they have shown.
+#[derive(Debug, Clone)]
+pub struct Shown {
+    /// Its place in the session.
+    pub seq: u64,
+    /// Who is told.
+    pub phone: PeerId,
+    /// By which the phone knows it.
+    pub nonce: Option<Box<str>>,
+    /// When it arrived.
+    pub arrived: Instant,
+    /// Its trace, if that is recorded.
+    pub trace: Option<TraceId>,
+}
+
+/// So many scans of a session can be said to be shown.
+const SHOWN: usize = 64;
+
+/// One scan session: any number of phones and monitors.
 #[derive(Debug)]
 pub(super) struct Session {
     // Most sessions have two members: a scan of this list is cheaper than a hash.
     members: SmallVec<[(PeerId, Device); 2]>,
-    epoch: u64,
-    seq: u64,
+    /// The newest scans, and which monitors have shown them.
+    shown: VecDeque<(Shown, SmallVec<[PeerId; 1]>)>,
+    scanned: bool,
     created_ms: u64,
     last_activity: Instant,
 }
 
 impl Session {
     /// Nobody in it, nothing scanned.
-    pub(super) fn new(epoch: u64, now: Moment) -> Self {
+    pub(super) fn new(now: Moment) -> Self {
         Self {
             members: SmallVec::new(),
-            epoch,
-            seq: 0,
+            shown: VecDeque::new(),
+            scanned: false,
             created_ms: now.unix_ms,
             last_activity: now.instant,
         }
@@ -80,20 +102,28 @@ impl Session {
         }
     }
 
-    /// The next place in the sequence.
-    pub(super) fn next_seq(&mut self) -> u64 {
-        self.seq += 1;
-        self.seq
+    /// Something was scanned here.
+    pub(super) fn scanned(&mut self) {
+        self.scanned = true;
     }
 
-    /// The last place given.
-    pub(super) fn seq(&self) -> u64 {
-        self.seq
+    /// This scan is about to be shown; the oldest such one is forgotten.
+    pub(super) fn show(&mut self, scan: Shown) {
+        if self.shown.len() == SHOWN {
+            self.shown.pop_front();
+        }
+        self.shown.push_back((scan, SmallVec::new()));
     }
 
-    /// Names the sequence.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch
+    /// A monitor shows the scan at this place: which one that is, the first time that this monitor says so.
+    pub(super) fn displayed(&mut self, monitor: PeerId, seq: u64) -> Option<Shown> {
+        let mut shown = self.shown.iter_mut();
+        let (scan, by) = shown.find(|(scan, _)| scan.seq == seq)?;
+        if by.contains(&monitor) {
+            return None;
+        }
+        by.push(monitor);
+        Some(scan.clone())
     }
 
     /// When it began, in milliseconds since 1970.
@@ -113,6 +143,6 @@ impl Session {
 
     /// Nobody is here and nothing was ever scanned.
     pub(super) fn is_blank(&self) -> bool {
-        self.members.is_empty() && self.seq == 0
+        self.members.is_empty() && !self.scanned
     }
 }

@@ -1,8 +1,9 @@
-//! Scan sessions in memory: who is in which, as what, and the sequence of scans.
+//! Scan sessions in memory: who is in which, as what, and who has shown what. The sequence of a session's
+//! scans is the ledger's.
 //!
 //! Two maps, always locked in this order and never held together longer than a step: peers, sessions.
 
-use super::session::{Session, Status};
+use super::session::{Session, Shown, Status};
 use crate::event::{Device, Moment, PeerId, SessionId};
 use dashmap::{
     DashMap,
@@ -36,21 +37,13 @@ pub struct Joined {
     pub again: bool,
     /// The session with it.
     pub status: Status,
-    /// Names this sequence of scans; another epoch is another sequence.
-    pub epoch: u64,
-    /// The last scan so far.
-    pub seq: u64,
 }
 
-/// A scan has its place in the sequence.
+/// A member scans.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Scanned {
     /// The sender's device.
     pub device: Device,
-    /// See [`Joined::epoch`].
-    pub epoch: u64,
-    /// Its place, from 1, without gaps.
-    pub seq: u64,
     /// How many monitors are in the session.
     pub monitors: usize,
 }
@@ -150,7 +143,7 @@ impl Sessions {
     }
 
     /// Puts a peer into a session, which begins if it does not exist. `fallback` is the device of a
-    /// peer that has not registered. `epoch` is used if the session begins.
+    /// peer that has not registered.
     ///
     /// # Errors
     ///
@@ -160,7 +153,6 @@ impl Sessions {
         peer: PeerId,
         fallback: Option<Device>,
         id: &SessionId,
-        epoch: u64,
         now: Moment,
     ) -> Result<Joined, SessionError> {
         let mut presence = match self.peers.entry(peer) {
@@ -184,7 +176,7 @@ impl Sessions {
                         (n < self.most).then_some(n + 1)
                     });
                 room.map_err(|_| SessionError::NodeFull)?;
-                entry.insert(Session::new(epoch, now))
+                entry.insert(Session::new(now))
             }
         };
         session.enter(peer, device);
@@ -196,12 +188,10 @@ impl Sessions {
             device,
             again,
             status: session.status(),
-            epoch: session.epoch(),
-            seq: session.seq(),
         })
     }
 
-    /// Gives a scan its place in the session's sequence.
+    /// A peer scans: as what, and who is there to see it.
     ///
     /// # Errors
     ///
@@ -210,13 +200,44 @@ impl Sessions {
         let mut session = self.sessions.get_mut(id).ok_or(SessionError::NotMember)?;
         let device = session.device(peer).ok_or(SessionError::NotMember)?;
         session.touch(now);
-        let seq = session.next_seq();
+        session.scanned();
         Ok(Scanned {
             device,
-            epoch: session.epoch(),
-            seq,
             monitors: session.monitors(),
         })
+    }
+
+    /// This scan is about to be sent to the session's monitors, who may say that they have shown it.
+    pub fn show(&self, id: &SessionId, scan: Shown) {
+        if let Some(mut session) = self.sessions.get_mut(id) {
+            session.show(scan);
+        }
+    }
+
+    /// A member shows the scan at this place: which one that is, unless this member has said so before or
+    /// many came since.
+    ///
+    /// # Errors
+    ///
+    /// [`SessionError::NotMember`].
+    pub fn displayed(
+        &self,
+        peer: PeerId,
+        id: &SessionId,
+        seq: u64,
+    ) -> Result<Option<Shown>, SessionError> {
+        let mut session = self.sessions.get_mut(id).ok_or(SessionError::NotMember)?;
+        session.device(peer).ok_or(SessionError::NotMember)?;
+        Ok(session.displayed(peer, seq))
+    }
+
+    /// The session of a peer that is in one and no other.
+    pub fn only_session(&self, peer: PeerId) -> Option<SessionId> {
+        let presence = self.peers.get(&peer)?;
+        match presence.sessions.as_slice() {
+            [only] => Some(only.clone()),
+            _ => None,
+        }
     }
 
     /// Takes a peer out of a session.
@@ -353,27 +374,25 @@ mod tests {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
 
-        let refused = sessions.join(peer(1), None, &id("a"), 1, now);
+        let refused = sessions.join(peer(1), None, &id("a"), now);
         assert_eq!(refused, Err(SessionError::NotRegistered));
 
         sessions.register(peer(1), Device::Mobile);
-        let joined = sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+        let joined = sessions.join(peer(1), None, &id("a"), now).unwrap();
         assert!(joined.status.has_mobile && !joined.status.has_monitor);
     }
 
     #[test]
-    fn only_members_scan_and_the_sequence_has_no_gaps() {
+    fn only_members_scan_and_are_told_who_sees_it() {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Mobile);
         sessions.register(peer(2), Device::Monitor);
-        sessions.join(peer(1), None, &id("a"), 7, now).unwrap();
-        sessions.join(peer(2), None, &id("a"), 8, now).unwrap();
+        sessions.join(peer(1), None, &id("a"), now).unwrap();
+        sessions.join(peer(2), None, &id("a"), now).unwrap();
 
-        for seq in 1..=3 {
-            let scanned = sessions.scan(peer(1), &id("a"), now).unwrap();
-            assert_eq!((scanned.seq, scanned.epoch, scanned.monitors), (seq, 7, 1));
-        }
+        let scanned = sessions.scan(peer(1), &id("a"), now).unwrap();
+        assert_eq!((scanned.device, scanned.monitors), (Device::Mobile, 1));
         let stranger = sessions.scan(peer(3), &id("a"), now);
         assert_eq!(stranger, Err(SessionError::NotMember));
         let nowhere = sessions.scan(peer(1), &id("b"), now);
@@ -386,7 +405,7 @@ mod tests {
         let start = Instant::now();
         sessions.register(peer(1), Device::Mobile);
         sessions
-            .join(peer(1), None, &id("a"), 1, at(start, 0))
+            .join(peer(1), None, &id("a"), at(start, 0))
             .unwrap();
         sessions.scan(peer(1), &id("a"), at(start, 1)).unwrap();
         sessions.forget(peer(1), at(start, 2));
@@ -395,23 +414,48 @@ mod tests {
         assert!(sessions.sweep(hour, at(start, 3601)).is_empty());
         sessions.register(peer(1), Device::Mobile);
         let back = sessions
-            .join(peer(1), None, &id("a"), 2, at(start, 3601))
+            .join(peer(1), None, &id("a"), at(start, 3601))
             .unwrap();
-        assert_eq!((back.epoch, back.seq), (1, 1));
+        assert!(!back.again);
         assert_eq!(sessions.sweep(hour, at(start, 7201)), vec![id("a")]);
         assert_eq!(sessions.totals(), SessionTotals::default());
 
         // The peer is no longer held to be in the dropped session.
         let gone = sessions.leave(peer(1), &id("a"), at(start, 7202));
         assert_eq!(gone, Err(SessionError::NotMember));
-        let anew = sessions
-            .join(peer(1), None, &id("a"), 3, at(start, 7202))
-            .unwrap();
-        assert_eq!(
-            (anew.epoch, anew.seq),
-            (3, 0),
-            "a new sequence has a new epoch"
-        );
+    }
+
+    #[test]
+    fn what_was_scanned_is_shown_once_by_each_monitor() {
+        let sessions = Sessions::new(10, 10);
+        let now = at(Instant::now(), 0);
+        for (n, device) in [
+            (1, Device::Mobile),
+            (2, Device::Monitor),
+            (3, Device::Monitor),
+        ] {
+            sessions.register(peer(n), device);
+            sessions.join(peer(n), None, &id("a"), now).unwrap();
+        }
+        for seq in 1..=70 {
+            let scan = Shown {
+                seq,
+                phone: peer(1),
+                nonce: None,
+                arrived: now.instant,
+                trace: None,
+            };
+            sessions.show(&id("a"), scan);
+        }
+
+        let shown = |n, seq| sessions.displayed(peer(n), &id("a"), seq).unwrap();
+        assert_eq!(shown(2, 70).unwrap().phone, peer(1));
+        assert!(shown(3, 70).is_some(), "each monitor for itself");
+        assert!(shown(2, 70).is_none(), "only once");
+        assert!(shown(2, 1).is_none(), "too long ago");
+        assert!(shown(2, 71).is_none(), "not yet");
+        let stranger = sessions.displayed(peer(4), &id("a"), 70);
+        assert_eq!(stranger.unwrap_err(), SessionError::NotMember);
     }
 
     #[test]
@@ -421,17 +465,17 @@ mod tests {
         for n in 1..=2 {
             sessions.register(peer(n), Device::Mobile);
         }
-        sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
-        sessions.join(peer(1), None, &id("b"), 1, now).unwrap();
-        let third = sessions.join(peer(1), None, &id("c"), 1, now);
+        sessions.join(peer(1), None, &id("a"), now).unwrap();
+        sessions.join(peer(1), None, &id("b"), now).unwrap();
+        let third = sessions.join(peer(1), None, &id("c"), now);
         assert_eq!(third, Err(SessionError::TooManySessions));
-        sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+        sessions.join(peer(1), None, &id("a"), now).unwrap();
 
-        sessions.join(peer(2), None, &id("c"), 1, now).unwrap();
-        let fourth = sessions.join(peer(2), None, &id("d"), 1, now);
+        sessions.join(peer(2), None, &id("c"), now).unwrap();
+        let fourth = sessions.join(peer(2), None, &id("d"), now);
         assert_eq!(fourth, Err(SessionError::NodeFull));
         sessions.leave(peer(1), &id("a"), now).unwrap();
-        sessions.join(peer(2), None, &id("d"), 1, now).unwrap();
+        sessions.join(peer(2), None, &id("d"), now).unwrap();
         assert_eq!(sessions.totals().total, 3);
     }
 
@@ -440,7 +484,7 @@ mod tests {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Mobile);
-        sessions.join(peer(1), None, &id("a"), 1, now).unwrap();
+        sessions.join(peer(1), None, &id("a"), now).unwrap();
         sessions.register(peer(1), Device::Monitor);
 
         let page = sessions.page(None, 10);

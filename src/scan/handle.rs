@@ -1,17 +1,17 @@
-//! Decisions of the scan family.
+//! Devices: which one a client is, where it leaves, whether it is there.
 
 use super::payload::{
-    ClientJoined, ClientLeft, Heartbeat, JoinSession, JoinedSession, LeaveSession, LeftSession,
-    Navigate, RegisterClient, Registered, ScanAck, ScanOrder,
+    ClientLeft, Heartbeat, LeaveSession, LeftSession, RegisterClient, Registered,
 };
 use crate::{
     event::{
         About, ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment,
         Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, Target, Text,
     },
-    live::{Departure, SessionError, Sessions},
+    live::{Departure, SessionError, Sessions, Turns},
+    settings::WithoutStore,
+    store::Ledger,
 };
-use smallvec::smallvec;
 use std::sync::Arc;
 
 /// What the scan family needs to decide.
@@ -19,15 +19,19 @@ use std::sync::Arc;
 pub struct ScanServices {
     /// Who is in which session.
     pub sessions: Arc<Sessions>,
+    /// Whose turn it is in which session.
+    pub turns: Arc<Turns>,
+    /// What was scanned.
+    pub ledger: Ledger,
+    /// What becomes of scans while the database is away.
+    pub without_store: WithoutStore,
     /// The token's device role is binding (`STRICT_DEVICE_ROLE`).
     pub strict_device_role: bool,
-    /// Told when a session begins; a new sequence of scans needs a name that no earlier one had.
-    pub new_epoch: fn() -> u64,
 }
 
-const EVERYWHERE: &[Namespace] = &[Namespace::Root, Namespace::Scan];
+pub(super) const EVERYWHERE: &[Namespace] = &[Namespace::Root, Namespace::Scan];
 /// Payload limit of the scan family (contract, section 9).
-const MAX_BYTES: usize = 4096;
+pub(super) const MAX_BYTES: usize = 4096;
 
 impl From<SessionError> for Refusal {
     fn from(error: SessionError) -> Self {
@@ -65,61 +69,6 @@ impl ClientEvent<ScanServices> for RegisterClient {
     }
 }
 
-impl ClientEvent<ScanServices> for JoinSession {
-    const NAME: EventName = EventName::JoinSession;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const MAX_BYTES: usize = MAX_BYTES;
-    const REPLY: Reply = Reply::Event(PushName::JoinedSession);
-
-    fn about(&self) -> About<'_> {
-        About {
-            session: Some(self.session_id.as_str()),
-            ..About::default()
-        }
-    }
-
-    async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
-        let joined = scan.sessions.join(
-            cx.peer,
-            cx.identity.device,
-            &self.session_id,
-            (scan.new_epoch)(),
-            cx.now,
-        )?;
-        let epoch = format!("{:016x}", joined.epoch);
-        // Nothing is replayed yet: a monitor that missed scans is told so.
-        let recovered = self.last_seq.is_none_or(|last| {
-            last == joined.seq && self.epoch.as_ref().is_none_or(|e| *e == epoch)
-        });
-        let reply = JoinedSession {
-            session_id: &self.session_id,
-            status: joined.status,
-            epoch,
-            seq: joined.seq,
-            recovered,
-        };
-        let decision = Decision::reply(&reply);
-        if joined.again {
-            return Ok(decision);
-        }
-        let announcement = ClientJoined {
-            socket_id: cx.peer.socket,
-            role: joined.device,
-            status: joined.status,
-        };
-        let room = Room::Session(self.session_id);
-        Ok(decision
-            .then(Effect::ActAs(joined.device.into()))
-            .then(Effect::Enter(room.clone()))
-            .then(Effect::Emit {
-                to: Target::Others(room),
-                event: PushName::ClientJoined,
-                payload: Payload::of(&announcement),
-            })
-            .noting(Fact::SessionJoined))
-    }
-}
-
 impl ClientEvent<ScanServices> for LeaveSession {
     const NAME: EventName = EventName::LeaveSession;
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
@@ -142,66 +91,6 @@ impl ClientEvent<ScanServices> for LeaveSession {
         let mut decision = Decision::reply(&reply).noting(Fact::SessionLeft);
         decision.effects.extend(farewell(cx.peer, left));
         Ok(decision)
-    }
-}
-
-impl ClientEvent<ScanServices> for ScanOrder {
-    const NAME: EventName = EventName::ScanOrder;
-    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
-    const MAX_BYTES: usize = MAX_BYTES;
-    const REPLY: Reply = Reply::Ack;
-
-    fn traceparent(&self) -> Option<&str> {
-        self.traceparent.as_deref()
-    }
-
-    fn about(&self) -> About<'_> {
-        About {
-            order: Some(&self.order_no),
-            session: Some(self.session_id.as_str()),
-        }
-    }
-
-    async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
-        let scanned = scan.sessions.scan(cx.peer, &self.session_id, cx.now)?;
-        let navigate = Navigate {
-            order_no: &self.order_no,
-            ts: &self.ts,
-            nonce: self.nonce.as_deref(),
-            from: scanned.device,
-            from_socket_id: cx.peer.socket,
-            seq: scanned.seq,
-            traceparent: cx.trace.outgoing().to_string(),
-        };
-        let payload = Payload::of(&navigate);
-        let reply = if cx.acknowledged {
-            Payload::of(&ScanAck {
-                received: true,
-                nonce: self.nonce.as_deref(),
-                epoch: format!("{:016x}", scanned.epoch),
-                seq: scanned.seq,
-                duplicate: false,
-                // The sequence lives in memory: an acknowledged scan does not survive this process.
-                durable: false,
-                monitors: scanned.monitors,
-                flow: cx.trace.trace.flow_code(),
-                trace_id: cx.trace.trace.to_string(),
-            })
-        } else {
-            Payload::null()
-        };
-        Ok(Decision {
-            reply,
-            effects: smallvec![Effect::Emit {
-                to: Target::Room(Room::Session(self.session_id)),
-                event: PushName::Navigate,
-                payload,
-            }],
-            facts: smallvec![Fact::ScanRelayed {
-                seq: scanned.seq,
-                monitors: scanned.monitors,
-            }],
-        })
     }
 }
 

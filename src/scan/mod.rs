@@ -2,6 +2,10 @@
 
 mod handle;
 mod payload;
+mod relay;
+mod replay;
 
 pub use handle::ScanServices;
-pub use payload::{Heartbeat, JoinSession, LeaveSession, RegisterClient, ScanOrder};
+pub use payload::{
+    Heartbeat, JoinSession, LeaveSession, NavigateDisplayed, RegisterClient, ScanOrder,
+};

@@ -1,8 +1,11 @@
 //! Wire types of the scan family. A value that exists is valid: they are parsed, not validated.
 
-use crate::event::{Device, SessionId, SocketId, Traceparent, is_label};
-use crate::live::Status;
+use crate::{
+    event::{Device, Payload, SessionId, SocketId, Traceparent, is_label},
+    live::Status,
+};
 use serde::{Deserialize, Deserializer, Serialize, de};
+use serde_json::value::RawValue;
 use std::borrow::Cow;
 
 /// `registerClient { role }`.
@@ -48,6 +51,15 @@ pub struct ScanOrder {
     pub(super) traceparent: Option<Box<str>>,
 }
 
+/// `navigate:displayed { seq, sessionId? }`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct NavigateDisplayed {
+    pub(super) seq: u64,
+    #[serde(default, deserialize_with = "optional_session_id")]
+    pub(super) session_id: Option<SessionId>,
+}
+
 /// `heartbeat`, whatever is sent along.
 #[derive(Debug)]
 pub struct Heartbeat;
@@ -70,8 +82,10 @@ pub(super) struct Registered {
 pub(super) struct JoinedSession<'a> {
     pub(super) session_id: &'a SessionId,
     pub(super) status: Status,
-    pub(super) epoch: String,
-    pub(super) seq: u64,
+    /// `null` while the ledger cannot be read.
+    pub(super) epoch: Option<&'a str>,
+    /// Likewise.
+    pub(super) seq: Option<u64>,
     pub(super) recovered: bool,
 }
 
@@ -97,6 +111,7 @@ pub(super) struct LeftSession<'a> {
     pub(super) session_id: &'a SessionId,
 }
 
+/// `navigate` as the ledger keeps it: [`placed`] adds what is missing.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Navigate<'a> {
@@ -106,8 +121,35 @@ pub(super) struct Navigate<'a> {
     pub(super) nonce: Option<&'a str>,
     pub(super) from: Device,
     pub(super) from_socket_id: SocketId,
-    pub(super) seq: u64,
     pub(super) traceparent: String,
+}
+
+/// `navigate` as it is sent: with its place, or `null` where it has none.
+pub(super) fn placed(navigate: &RawValue, seq: Option<u64>, replayed: bool) -> Payload {
+    let whole = navigate.get();
+    let open = whole.strip_suffix('}').unwrap_or(whole);
+    let seq = seq.map_or_else(|| "null".into(), |seq| seq.to_string());
+    let replayed = if replayed { ",\"replayed\":true" } else { "" };
+    Payload::from_json(format!("{open},\"seq\":{seq}{replayed}}}"))
+}
+
+/// What a monitor's acknowledgement of `navigate` stands for.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Receipt<'a> {
+    pub(super) session_id: &'a SessionId,
+    pub(super) seq: u64,
+}
+
+/// `scan:displayed`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Displayed<'a> {
+    pub(super) session_id: &'a SessionId,
+    pub(super) seq: u64,
+    pub(super) nonce: Option<&'a str>,
+    pub(super) socket_id: SocketId,
+    pub(super) latency_ms: u64,
 }
 
 #[derive(Serialize)]
@@ -115,8 +157,8 @@ pub(super) struct Navigate<'a> {
 pub(super) struct ScanAck<'a> {
     pub(super) received: bool,
     pub(super) nonce: Option<&'a str>,
-    pub(super) epoch: String,
-    pub(super) seq: u64,
+    pub(super) epoch: Option<&'a str>,
+    pub(super) seq: Option<u64>,
     pub(super) duplicate: bool,
     pub(super) durable: bool,
     pub(super) monitors: usize,
@@ -134,6 +176,14 @@ fn session_id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SessionId, D
     SessionId::parse(&text).ok_or_else(|| {
         de::Error::custom("sessionId must be 1 to 100 characters without control characters")
     })
+}
+
+fn optional_session_id<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<SessionId>, D::Error> {
+    #[derive(Deserialize)]
+    struct Given(#[serde(deserialize_with = "session_id")] SessionId);
+    Ok(Option::<Given>::deserialize(deserializer)?.map(|given| given.0))
 }
 
 fn order_no<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Box<str>, D::Error> {

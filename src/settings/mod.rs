@@ -15,7 +15,7 @@ pub use auth::{Auth, Jwks};
 pub use env::{Env, SettingError, parse_duration};
 pub use limits::{Limits, Rate};
 pub use rtc::Rtc;
-pub use scan::Scan;
+pub use scan::{Scan, WithoutStore};
 pub use server::{Language, Profile, Server};
 pub use store::{Database, Store};
 pub use telemetry::{Console, Fault, FaultKind, Telemetry};
@@ -110,6 +110,7 @@ mod tests {
             ("DATABASE_URL", "mysql://localhost/x"),
             ("TURN_URLS", "http://turn.example.com"),
             ("JWKS_URL", "keys.json"),
+            ("SCAN_WITHOUT_STORE", "wait"),
         ] {
             let error = Settings::read(&Env::from_pairs([(name, value)]))
                 .expect_err(name)

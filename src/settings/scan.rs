@@ -3,6 +3,15 @@
 use super::{Env, SettingError};
 use std::time::Duration;
 
+/// What becomes of scans while the database is away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WithoutStore {
+    /// They are relayed at once, without a place; the phone is told that they are not kept.
+    Relay,
+    /// They are refused.
+    Refuse,
+}
+
 /// The scan relay.
 #[derive(Debug, Clone)]
 pub struct Scan {
@@ -10,6 +19,8 @@ pub struct Scan {
     pub idle_timeout: Duration,
     /// How often idle sessions are looked for.
     pub sweep_interval: Duration,
+    /// What becomes of scans while the database is away.
+    pub without_store: WithoutStore,
 }
 
 impl Scan {
@@ -21,6 +32,17 @@ impl Scan {
                 Duration::from_mins(10),
                 "10m",
             )?,
+            without_store: match env.text("SCAN_WITHOUT_STORE").unwrap_or("relay") {
+                "relay" => WithoutStore::Relay,
+                "refuse" => WithoutStore::Refuse,
+                _ => {
+                    return Err(SettingError::new(
+                        "SCAN_WITHOUT_STORE",
+                        "is neither relay nor refuse",
+                        "relay",
+                    ));
+                }
+            },
         })
     }
 }

@@ -218,7 +218,7 @@ impl Store {
         const SQL: &str = "SELECT id FROM logins WHERE revoked_at > $1";
         let ended =
             async { on!(self, pool => sqlx::query_scalar(SQL).bind(since).fetch_all(pool).await) };
-        self.run(StoreOp::Revoked, ended).await
+        self.run(StoreOp::Revoke, ended).await
     }
 }
 

@@ -1,9 +1,11 @@
-//! Group commit: scans that arrive while a transaction runs go into the next one together; when nothing
-//! runs, one is written at once.
+//! The way into the ledger: group commit. Scans that arrive while a transaction runs go into the next one
+//! together; when nothing runs, one is written at once.
 
-use super::{Entry, NewScan, Store, StoreError};
-use std::sync::Arc;
-use tokio::sync::{mpsc, oneshot};
+use super::{Entry, KeptScan, NewScan, Sequence, Store, StoreError, appender::Appender};
+use crate::event::{SessionId, StoreOp};
+use std::{fmt, sync::Arc, time::Instant};
+use time::OffsetDateTime;
+use tokio::sync::{OnceCell, mpsc, oneshot};
 
 /// Scans that wait for their turn; beyond it the store is taken for away.
 const MOST_WAITING: usize = 10_000;
@@ -16,36 +18,111 @@ struct Waiting {
     told: oneshot::Sender<Result<Entry, StoreError>>,
 }
 
-/// Where scans are handed in. Cheap to clone.
+/// What came of handing a scan in.
+#[derive(Debug)]
+pub struct Written {
+    /// Its place.
+    pub entry: Result<Entry, StoreError>,
+    /// When it was handed in.
+    pub from: Instant,
+    /// When the answer came.
+    pub to: Instant,
+}
+
+/// Is told how many scans went into a transaction.
+pub type SeenBatch = Box<dyn Fn(usize) + Send + Sync>;
+
+/// The ledger of scans, for those who write and read it. Cheap to clone.
 #[derive(Debug, Clone)]
-pub struct Ledger(mpsc::Sender<Waiting>);
+pub struct Ledger {
+    waiting: mpsc::Sender<Waiting>,
+    store: Arc<Store>,
+    epoch: Arc<OnceCell<Arc<str>>>,
+}
 
 /// Writes what is handed in.
-#[derive(Debug)]
 pub struct Batcher {
     store: Arc<Store>,
     waiting: mpsc::Receiver<Waiting>,
+    appender: Option<Appender>,
+    seen: SeenBatch,
+}
+
+impl fmt::Debug for Batcher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batcher").finish_non_exhaustive()
+    }
 }
 
 impl Ledger {
     /// A ledger, and what writes it.
-    pub fn new(store: Arc<Store>) -> (Self, Batcher) {
+    pub fn new(store: Arc<Store>, seen: SeenBatch) -> (Self, Batcher) {
         let (sender, waiting) = mpsc::channel(MOST_WAITING);
-        (Self(sender), Batcher { store, waiting })
+        let batcher = Batcher {
+            appender: Appender::new(&store),
+            store: store.clone(),
+            waiting,
+            seen,
+        };
+        let ledger = Self {
+            waiting: sender,
+            store,
+            epoch: Arc::default(),
+        };
+        (ledger, batcher)
     }
 
-    /// Gives a scan its place. When this has returned, the scan is kept, whatever happens to this process.
-    ///
-    /// # Errors
+    /// Gives a scan its place. When it has one, the scan is kept, whatever happens to this process.
     ///
     /// [`StoreError::Away`]: it may or may not be kept; a nonce tells when it is tried again.
     /// [`StoreError::Broken`]: the database does not take it.
-    pub async fn enter(&self, scan: NewScan) -> Result<Entry, StoreError> {
+    pub async fn enter(&self, scan: NewScan) -> Written {
+        let from = Instant::now();
         let (told, answer) = oneshot::channel();
-        self.0
-            .try_send(Waiting { scan, told })
-            .map_err(|_| StoreError::Away)?;
-        answer.await.unwrap_or(Err(StoreError::Away))
+        let entry = match self.waiting.try_send(Waiting { scan, told }) {
+            Ok(()) => answer.await.unwrap_or(Err(StoreError::Away)),
+            Err(_) => Err(StoreError::Away),
+        };
+        let to = Instant::now();
+        Written { entry, from, to }
+    }
+
+    /// The name of the ledger; nothing while it was never read.
+    pub async fn epoch(&self) -> Option<Arc<str>> {
+        let read = || async { self.store.epoch().await.map(Into::into) };
+        self.epoch.get_or_try_init(read).await.ok().cloned()
+    }
+
+    /// Where a session's sequence is.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn sequence(&self, session: &SessionId) -> Result<Sequence, StoreError> {
+        self.store.sequence(session.as_str()).await
+    }
+
+    /// See [`Store::scans_after`].
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn after(
+        &self,
+        session: &SessionId,
+        seq: u64,
+        now: OffsetDateTime,
+    ) -> Result<Vec<KeptScan>, StoreError> {
+        self.store.scans_after(session.as_str(), seq, now).await
+    }
+
+    /// A monitor has been sent everything up to this place.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn mark_seen(&self, session: &SessionId, seq: u64) -> Result<(), StoreError> {
+        self.store.mark_seen(session.as_str(), seq).await
     }
 }
 
@@ -56,6 +133,7 @@ impl Batcher {
         while self.waiting.recv_many(&mut waiting, BATCH).await > 0 {
             let (scans, told): (Vec<NewScan>, Vec<_>) =
                 waiting.drain(..).map(|w| (w.scan, w.told)).unzip();
+            (self.seen)(scans.len());
             for (answer, told) in self.write(&scans).await.into_iter().zip(told) {
                 // Whoever asked may be gone; the scan is kept all the same.
                 let _ = told.send(answer);
@@ -63,11 +141,34 @@ impl Batcher {
         }
     }
 
+    /// The short way where there is one, else the long way.
+    async fn write(&mut self, scans: &[NewScan]) -> Vec<Result<Entry, StoreError>> {
+        if let Some(appender) = &mut self.appender {
+            let appended = self.store.run(StoreOp::Enter, appender.append(scans)).await;
+            match appended {
+                Ok(Some(entries)) => return entries.into_iter().map(Ok).collect(),
+                Ok(None) => {}
+                Err(error) => {
+                    appender.forget();
+                    if error == StoreError::Away {
+                        return vec![Err(error); scans.len()];
+                    }
+                }
+            }
+        }
+        self.enter(scans).await
+    }
+
     /// All together or, when the database does not take one of them, each alone: one scan must not cost the
     /// others their place.
-    async fn write(&self, scans: &[NewScan]) -> Vec<Result<Entry, StoreError>> {
+    async fn enter(&mut self, scans: &[NewScan]) -> Vec<Result<Entry, StoreError>> {
         match self.store.enter(scans).await {
-            Ok(entries) => entries.into_iter().map(Ok).collect(),
+            Ok(entries) => {
+                if let Some(appender) = &mut self.appender {
+                    appender.learn(scans, &entries);
+                }
+                entries.into_iter().map(Ok).collect()
+            }
             Err(StoreError::Away) => vec![Err(StoreError::Away); scans.len()],
             Err(_) => {
                 let mut answers = Vec::with_capacity(scans.len());

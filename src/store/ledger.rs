@@ -3,7 +3,7 @@
 
 use super::{Store, StoreError, in_transaction, on};
 use crate::event::StoreOp;
-use sqlx::FromRow;
+use sqlx::{Database, Encode, FromRow, Type, query_builder::Separated};
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 
@@ -42,6 +42,16 @@ pub enum Entry {
     Again(u64),
     /// The user scanned another order with this nonce.
     Conflict,
+}
+
+impl Entry {
+    /// The scan's place, now or before.
+    pub fn seq(self) -> Option<u64> {
+        match self {
+            Self::New(seq) | Self::Again(seq) => Some(seq),
+            Self::Conflict => None,
+        }
+    }
 }
 
 /// A scan that is replayed.
@@ -129,6 +139,24 @@ impl NewScan {
         let nonce = self.nonce.clone()?;
         Some((self.session.clone(), self.user.clone(), nonce))
     }
+
+    /// One row of `scans (session, seq, user_id, nonce, order_no, navigate, at)`.
+    pub(super) fn bind<'a, DB>(&'a self, row: &mut Separated<'_, DB, &'static str>, seq: u64)
+    where
+        DB: Database,
+        &'a str: Encode<'a, DB> + Type<DB>,
+        Option<&'a str>: Encode<'a, DB> + Type<DB>,
+        i64: Encode<'a, DB> + Type<DB>,
+        OffsetDateTime: Encode<'a, DB> + Type<DB>,
+    {
+        row.push_bind::<&str>(&self.session)
+            .push_bind(signed(seq))
+            .push_bind::<&str>(&self.user)
+            .push_bind(self.nonce.as_deref())
+            .push_bind::<&str>(&self.order)
+            .push_bind::<&str>(&self.navigate)
+            .push_bind(self.at);
+    }
 }
 
 /// Every session of `$scans` as `(session, $seq, $seen)`, always in the same order: nodes that lock several
@@ -190,15 +218,7 @@ impl Store {
                     let mut insert = sqlx::QueryBuilder::new(
                         "INSERT INTO scans (session, seq, user_id, nonce, order_no, navigate, at) ",
                     );
-                    insert.push_values(&new, |mut row, (scan, seq)| {
-                        row.push_bind::<&str>(&scan.session)
-                            .push_bind(signed(*seq))
-                            .push_bind::<&str>(&scan.user)
-                            .push_bind(scan.nonce.as_deref())
-                            .push_bind::<&str>(&scan.order)
-                            .push_bind::<&str>(&scan.navigate)
-                            .push_bind(scan.at);
-                    });
+                    insert.push_values(&new, |mut row, (scan, seq)| scan.bind(&mut row, *seq));
                     insert.build().execute(&mut *tx).await?;
                     let now: Vec<(&str, Sequence)> = sessions
                         .iter()
@@ -304,7 +324,7 @@ impl Store {
 }
 
 /// Places are far below 2^63.
-fn signed(seq: u64) -> i64 {
+pub(super) fn signed(seq: u64) -> i64 {
     i64::try_from(seq).unwrap_or(i64::MAX)
 }
 

@@ -5,6 +5,7 @@
 //! [`StoreError::Away`], what is recorded waits in memory, and the recorder brings the store back.
 
 mod accounts;
+mod appender;
 mod batcher;
 mod changes;
 mod ledger;
@@ -13,7 +14,7 @@ mod recorder;
 mod rooms;
 
 pub use accounts::{NewAccount, Rotation, StoredUser};
-pub use batcher::{Batcher, Ledger};
+pub use batcher::{Batcher, Ledger, SeenBatch, Written};
 pub use ledger::{Entry, KEPT, KeptScan, NewScan, REPLAYED, Sequence};
 pub use recorder::{Recorder, Records, RoomKeeper};
 pub use rooms::{ParticipantRow, RoomRow};

@@ -8,8 +8,19 @@ use std::time::Duration;
 /// Writes one fact of an observed event down.
 pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
     match fact {
-        // Counted and logged with the flow that it is part of, in one line: see `complete_flow`.
-        Fact::ScanRelayed { .. } => {}
+        // Counted and logged with the flow that it is part of, in one line: see `complete_scan`.
+        Fact::ScanRelayed { .. } | Fact::ScanRepeated { .. } => {}
+        Fact::ScansReplayed { scans } => {
+            seen.metrics().scans_replayed.inc_by(*scans as u64);
+            tracing::info!(
+                target: "signalbox::session",
+                trace_id = %seen.trace.trace,
+                role = seen.subject().role.as_str(),
+                scans,
+                "Scans were replayed."
+            );
+        }
+        Fact::ScanDisplayed { took, trace } => seen.metrics().scan_displayed.observe(*took, *trace),
         Fact::SessionJoined => tracing::debug!(
             target: "signalbox::session",
             trace_id = %seen.trace.trace,

@@ -42,7 +42,7 @@ pub struct Flow {
     /// Its place in the session; 0 is none.
     pub seq: u64,
     /// The steps, by [`Stage`].
-    pub hops: [Hop; 4],
+    pub hops: [Hop; Stage::ALL.len()],
     /// From its arrival to its answer, in µs.
     pub total_us: u32,
     /// How many monitors it was sent to.
@@ -435,6 +435,7 @@ mod tests {
                 hop(0, 10),
                 hop(10, 5),
                 hop(15, total_us / 2),
+                hop(0, 0),
                 hop(15 + total_us / 2, 1),
             ],
             total_us,

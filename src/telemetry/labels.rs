@@ -80,6 +80,8 @@ label! {
         Guard = "guard",
         /// The family's decision.
         Decide = "decide",
+        /// Writing it into the ledger.
+        Persist = "persist",
         /// Handing it to the receivers' sockets.
         Deliver = "deliver",
     }
@@ -90,12 +92,17 @@ label! {
     pub FlowOutcome {
         /// Handed to at least one monitor's socket.
         Sent = "sent",
-        /// Relayed while no monitor was in the session.
-        Unwatched = "unwatched",
+        /// Kept for the first monitor that joins: none was in the session.
+        Queued = "queued",
+        /// Sent again by a phone that had not heard that it was in the ledger already.
+        Duplicate = "duplicate",
         /// Not relayed, the client's doing.
         Refused = "refused",
         /// Not relayed, our doing.
         RelayFailed = "relay_failed",
+        /// Not in the ledger, because the database did not take it: relayed all the same, or refused, as
+        /// `SCAN_WITHOUT_STORE` says.
+        StorageFailed = "storage_failed",
         /// Refused because the server was at a limit.
         Shed = "shed",
     }

@@ -37,6 +37,8 @@ const EVENT_SECONDS: [f64; 9] = [
 const SCAN_SECONDS: [f64; 14] = [
     0.000_5, 0.001, 0.002_5, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
 ];
+/// One at a time, some at once, as many as one transaction takes.
+const BATCH_SCANS: [f64; 6] = [1.0, 4.0, 16.0, 64.0, 256.0, 500.0];
 const STAGE_SECONDS: [f64; 9] = [
     0.000_01, 0.000_05, 0.000_25, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5,
 ];
@@ -58,7 +60,7 @@ const CONNECTION_SECONDS: [f64; 9] = [1.0, 5.0, 15.0, 30.0, 60.0, 300.0, 600.0, 
 /// From a commit of a file, 0.2 ms, to the time limit.
 const STORE_SECONDS: [f64; 9] = [0.000_25, 0.001, 0.002_5, 0.01, 0.025, 0.1, 0.25, 1.0, 2.5];
 /// Coarse: HTTP is probes and scrapes here.
-const HTTP_SECONDS: [f64; 4] = [0.005, 0.05, 0.5, 2.5];
+const HTTP_SECONDS: [f64; 3] = [0.005, 0.05, 0.5];
 
 /// A histogram whose buckets remember a trace each.
 #[derive(Debug)]
@@ -107,6 +109,9 @@ pub struct Metrics {
     scan_sessions: [IntGauge; 2],
     pub(super) flows: Vec<IntCounter>,
     pub(super) scan_to_navigate: TracedHistogram,
+    pub(super) scan_displayed: TracedHistogram,
+    pub(super) scans_replayed: IntCounter,
+    batch_size: Histogram,
     pub(super) stages: Vec<Histogram>,
     scans_in_flight: IntGauge,
     scan_oldest_unacked: Gauge,
@@ -238,6 +243,7 @@ impl Metrics {
             &[("route", "local")],
             &SCAN_SECONDS,
         );
+        let displayed = ExemplarStore::new("signalbox_scan_displayed_seconds", &[], &SCAN_SECONDS);
         let connections = make.add(IntGaugeVec::new(
             Opts::new(
                 "signalbox_connections",
@@ -418,7 +424,7 @@ impl Metrics {
             scan_sessions: ["paired", "waiting"].map(|s| sessions.with_label_values(&[s])),
             flows: make.counters(
                 "signalbox_scan_flows_total",
-                "Scans by how they ended. sent is good; unwatched means no monitor was there; relay_failed spends error budget.",
+                "Scans by how they ended. sent is good, queued waits for a monitor, duplicate was sent again; storage_failed and relay_failed are our doing and spend error budget.",
                 "outcome",
                 FlowOutcome::ALL.iter().map(|o| o.as_str()),
             ),
@@ -426,6 +432,23 @@ impl Metrics {
                 histogram: pick(&navigate, 0),
                 exemplars: exemplars.clone(),
             },
+            scan_displayed: TracedHistogram {
+                histogram: make.histogram(
+                    "signalbox_scan_displayed_seconds",
+                    "From the arrival of scanOrder to a monitor saying that the order is on its screen. Where scan_to_navigate stays low and this rises, monitors or their network are slow.",
+                    &SCAN_SECONDS,
+                ),
+                exemplars: displayed.clone(),
+            },
+            scans_replayed: make.counter(
+                "signalbox_scans_replayed_total",
+                "Scans sent again to monitors that had missed them. A rise means monitors lose their connection, or join late.",
+            ),
+            batch_size: make.histogram(
+                "signalbox_scan_log_batch_size",
+                "Scans written into the ledger by one transaction. Growing means the disk or database is slower than the scans come in.",
+                &BATCH_SCANS,
+            ),
             stages,
             scans_in_flight: make.gauge(
                 "signalbox_scans_in_flight",
@@ -540,7 +563,7 @@ impl Metrics {
                 "signalbox_draining",
                 "1 while this node is shutting down and sends its clients elsewhere.",
             ),
-            exemplars: vec![exemplars],
+            exemplars: vec![exemplars, displayed],
             fills: Mutex::default(),
             registry: make.0.clone(),
         };
@@ -645,6 +668,11 @@ impl Metrics {
         if result != StoreResult::Ok {
             self.error(Component::Store, FailureKind::Dependency);
         }
+    }
+
+    /// So many scans went into one transaction.
+    pub fn batched(&self, scans: usize) {
+        self.batch_size.observe(as_f64(scans));
     }
 
     /// Sets the gauges of the store's connections: busy, idle, and at most.

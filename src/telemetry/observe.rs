@@ -14,8 +14,8 @@ use super::{
     unix_us,
 };
 use crate::event::{
-    About, Code, EventName, Fact, Failure, Hex, Outcome, Rejection, Role, SpanId, TraceContext,
-    TraceId,
+    About, Code, Decision, EventName, Fact, Failure, Hex, Outcome, Rejection, Role, SpanId,
+    TraceContext, TraceId,
 };
 use std::{
     num::NonZeroU64,
@@ -256,26 +256,41 @@ impl Observation<'_> {
         !self.telemetry.off && !self.subject.canary
     }
 
-    /// Runs one step inside a span of its name.
+    /// Runs one step and writes a span of its name.
     pub fn stage<T>(&self, stage: Stage, step: impl FnOnce() -> T) -> T {
         if self.telemetry.off {
             return step();
         }
-        let (began, span) = self.begin_stage(stage);
+        let sending = (stage == Stage::Deliver && self.trace.sampled).then(|| self.sending());
+        let began = Instant::now();
         let output = step();
-        self.end_stage(stage, began, span);
+        drop(sending);
+        self.end_stage(stage, began, Instant::now());
         output
     }
 
-    /// The same for a step that may wait.
-    pub async fn stage_async<T>(&self, stage: Stage, step: impl Future<Output = T>) -> T {
+    /// Runs the family's decision, and tells writing it down apart from making it.
+    ///
+    /// # Errors
+    ///
+    /// The decision's.
+    pub async fn decide(
+        &self,
+        step: impl Future<Output = Result<Decision, Rejection>>,
+    ) -> Result<Decision, Rejection> {
         if self.telemetry.off {
             return step.await;
         }
-        let (began, span) = self.begin_stage(stage);
-        let output = step.await;
-        self.end_stage(stage, began, span);
-        output
+        let began = Instant::now();
+        let decided = step.await;
+        let persisted = decided.as_ref().ok().and_then(|d| d.persisted);
+        if let Some((from, to)) = persisted {
+            self.end_stage(Stage::Decide, began, from);
+            self.end_stage(Stage::Persist, from, to);
+        } else {
+            self.end_stage(Stage::Decide, began, Instant::now());
+        }
+        decided
     }
 
     /// Runs a whole turn behind the panic barrier.
@@ -287,50 +302,39 @@ impl Observation<'_> {
         Barrier(pin!(turn)).await
     }
 
-    fn begin_stage(&self, stage: Stage) -> (Instant, Span) {
-        let span = if !self.trace.sampled {
-            Span::none()
-        } else if stage == Stage::Deliver {
-            let span = span!(
-                parent: &self.span,
-                "send",
-                otel.name = self.sending(),
-                otel.kind = "producer",
-                messaging.system = "socketio",
-                messaging.operation.name = "send",
-            );
-            traces::start(&span, self.trace.trace, self.trace.send);
-            span
-        } else {
-            let span = span!(parent: &self.span, "stage", otel.name = stage.as_str());
-            let _ = span.context();
-            span
-        };
-        (Instant::now(), span)
-    }
-
-    /// The name of the sending span: what is sent, where that is one thing.
-    fn sending(&self) -> &'static str {
-        match self.event {
+    /// The span of sending, whose id receivers have known since before it began.
+    fn sending(&self) -> Span {
+        let name = match self.event {
             EventName::ScanOrder => "send navigate",
             EventName::Offer => "send offer",
             EventName::Answer => "send answer",
             EventName::IceCandidate => "send ice-candidate",
             _ => "send",
-        }
+        };
+        let span = span!(
+            parent: &self.span,
+            "send",
+            otel.name = name,
+            otel.kind = "producer",
+            messaging.system = "socketio",
+            messaging.operation.name = "send",
+        );
+        traces::start(&span, self.trace.trace, self.trace.send);
+        span
     }
 
-    fn end_stage(&self, stage: Stage, began: Instant, span: Span) {
-        drop(span);
-        let now = Instant::now();
+    fn end_stage(&self, stage: Stage, began: Instant, ended: Instant) {
         if stage == Stage::Deliver {
-            let _ = self.delivered.set(now);
+            let _ = self.delivered.set(ended);
+        } else if self.trace.sampled {
+            let traces = &self.telemetry.traces;
+            traces.past(&self.span, stage.as_str(), began, ended);
         }
-        self.stage_time(stage, began, now);
+        self.stage_time(stage, began, ended);
     }
 
     fn stage_time(&self, stage: Stage, began: Instant, ended: Instant) {
-        let took = ended - began;
+        let took = ended.saturating_duration_since(began);
         if let Some(step) = self.hops.get(stage as usize) {
             step.set(began - self.arrived, took);
         }
@@ -472,20 +476,25 @@ impl Observation<'_> {
     /// The one line of a scan, its counters, and what the recorder keeps of it besides.
     fn complete_scan(&self, flow: &mut Flow, facts: &[Fact]) {
         let metrics = &self.telemetry.metrics;
-        let relayed = facts.iter().find_map(|fact| match fact {
-            Fact::ScanRelayed { seq, monitors } => Some((*seq, *monitors)),
+        let placed = facts.iter().find_map(|fact| match fact {
+            Fact::ScanRelayed { seq, monitors } => Some((*seq, Some(*monitors))),
+            Fact::ScanRepeated { seq } => Some((Some(*seq), None)),
             _ => None,
         });
-        let result = match (flow.outcome, flow.code, relayed) {
-            (Outcome::Ok, _, Some((.., 0))) => FlowOutcome::Unwatched,
+        let result = match (flow.outcome, flow.code, placed) {
+            (Outcome::Ok, _, Some((Some(_), Some(0)))) => FlowOutcome::Queued,
+            (Outcome::Ok, _, Some((None, _))) | (Outcome::Refused, Some(Code::Unavailable), _) => {
+                FlowOutcome::StorageFailed
+            }
+            (Outcome::Ok, _, Some((_, None))) => FlowOutcome::Duplicate,
             (Outcome::Ok, ..) => FlowOutcome::Sent,
-            (Outcome::Refused, Some(Code::Unavailable), _) => FlowOutcome::Shed,
             (Outcome::Refused, ..) => FlowOutcome::Refused,
             (Outcome::Failed, ..) => FlowOutcome::RelayFailed,
         };
+        let (seq, monitors) = placed.unwrap_or_default();
         flow.result = Some(result);
-        flow.seq = relayed.map_or(0, |(seq, _)| seq);
-        flow.monitors = relayed.map(|(_, n)| u16::try_from(n).unwrap_or(u16::MAX));
+        flow.seq = seq.unwrap_or_default();
+        flow.monitors = monitors.map(|n| u16::try_from(n).unwrap_or(u16::MAX));
         if self.counted() {
             if let Some(counter) = metrics.flows.get(result as usize) {
                 counter.inc();
@@ -518,8 +527,8 @@ impl Observation<'_> {
             duration_ms = milliseconds(Duration::from_micros(flow.total_us.into())),
             session_hash = session.as_ref().map(Hex::as_str),
             order,
-            seq = relayed.map(|(seq, _)| seq),
-            monitors = relayed.map(|(_, monitors)| monitors),
+            seq,
+            monitors,
             error_id = hex(flow.error_id).as_ref().map(Hex::as_str),
             "scan flow completed"
         );

@@ -13,8 +13,8 @@ use http::{Request, Response};
 use opentelemetry::{
     Context, KeyValue,
     trace::{
-        SpanContext, SpanId as OtelSpanId, TraceContextExt, TraceFlags, TraceId as OtelTraceId,
-        TraceState, TracerProvider,
+        Span as _, SpanContext, SpanId as OtelSpanId, TraceContextExt, TraceFlags,
+        TraceId as OtelTraceId, TraceState, Tracer, TracerProvider,
     },
 };
 use opentelemetry_http::{HttpClient, HttpError};
@@ -23,7 +23,7 @@ use opentelemetry_sdk::{
     Resource,
     error::OTelSdkResult,
     trace::{
-        BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler,
+        BatchConfigBuilder, BatchSpanProcessor, IdGenerator, RandomIdGenerator, Sampler, SdkTracer,
         SdkTracerProvider, Span as SdkSpan, SpanData, SpanExporter, SpanProcessor,
     },
 };
@@ -35,7 +35,7 @@ use std::{
         Arc,
         atomic::{AtomicUsize, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant, SystemTime},
 };
 use tracing::{Span, Subscriber};
 use tracing_opentelemetry::OpenTelemetrySpanExt;
@@ -49,6 +49,8 @@ macro_rules! span {
 }
 pub(super) use span;
 
+/// The instrumentation scope.
+const NAME: &str = "signalbox";
 /// Spans waiting for the exporter; beyond it they are dropped and counted.
 const QUEUE: usize = 8192;
 const EXPORT_LIMIT: Duration = Duration::from_secs(5);
@@ -60,6 +62,7 @@ const EXPORT_EVERY: Duration = Duration::from_secs(5);
 pub struct Traces {
     key: RandomState,
     threshold: u64,
+    tracer: Option<SdkTracer>,
 }
 
 /// The export pipeline, when one is set.
@@ -120,7 +123,11 @@ impl Traces {
                     .build(),
             )
             .build();
-        Ok((Self::new(settings.sample_ratio), Some(Pipeline(provider))))
+        let traces = Self {
+            tracer: Some(provider.tracer(NAME)),
+            ..Self::new(settings.sample_ratio)
+        };
+        Ok((traces, Some(Pipeline(provider))))
     }
 
     /// Records nothing.
@@ -138,7 +145,20 @@ impl Traces {
         Self {
             key: RandomState::new(),
             threshold: (ratio * u64::MAX as f64) as u64,
+            tracer: None,
         }
+    }
+
+    /// Writes a span of something that is over, as a child of `parent`.
+    pub(super) fn past(&self, parent: &Span, name: &'static str, began: Instant, ended: Instant) {
+        let Some(tracer) = &self.tracer else { return };
+        let (now, clock) = (Instant::now(), SystemTime::now());
+        let at = |then: Instant| clock - now.saturating_duration_since(then);
+        let mut span = tracer
+            .span_builder(name)
+            .with_start_time(at(began))
+            .start_with_context(tracer, &parent.context());
+        span.end_with_timestamp(at(ended));
     }
 
     /// The trace of one event: the client's, if it said one, else a new one.
@@ -230,7 +250,7 @@ impl Pipeline {
         S: Subscriber + for<'a> LookupSpan<'a>,
     {
         tracing_opentelemetry::layer()
-            .with_tracer(self.0.tracer("signalbox"))
+            .with_tracer(self.0.tracer(NAME))
             .with_location(false)
             .with_threads(false)
             .with_target(false)

@@ -77,7 +77,7 @@ for (const [name, transports] of Object.entries(TRANSPORTS)) {
       assert.deepEqual(navigate, { orderNo: 'X', ts: 7, nonce: 'n-1', from: 'mobile', fromSocketId: phone.id, seq: 1 });
       assert.match(traceparent, /^00-[0-9a-f]{32}-[0-9a-f]{16}-0[01]$/);
       const { epoch, flow, traceId, ...rest } = ack;
-      assert.deepEqual(rest, { received: true, nonce: 'n-1', seq: 1, duplicate: false, durable: false, monitors: 1 });
+      assert.deepEqual(rest, { received: true, nonce: 'n-1', seq: 1, duplicate: false, durable: true, monitors: 1 });
       assert.match(flow, /^[0-9A-Z]{2}-[0-9A-Z]{4}$/);
       assert.equal(traceparent.split('-')[1], traceId);
       assert.match(epoch, /^[0-9a-f]{16}$/);

@@ -45,7 +45,10 @@ fn a_slow_scan_is_found_by_its_code_and_the_slow_hop_is_named() {
         .iter()
         .map(|h| h["name"].as_str().unwrap())
         .collect();
-    assert_eq!(hops, ["queue", "guard", "decide", "deliver", "answer"]);
+    assert_eq!(
+        hops,
+        ["queue", "guard", "decide", "persist", "deliver", "answer"]
+    );
     let decide = &flow["hops"][2];
     assert!(
         decide["ms"].as_f64().unwrap() >= 299.0 && decide["slow"] == true,

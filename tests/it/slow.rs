@@ -11,8 +11,7 @@ const LIMIT: Duration = Duration::from_secs(15);
 
 /// 200 scans of about 400 bytes into session `s`; the phone reads its own copies.
 fn burst(phone: &mut Client) {
-    let scan =
-        json!({ "sessionId": "s", "orderNo": "x".repeat(128), "ts": 1, "nonce": "y".repeat(64) });
+    let scan = json!({ "sessionId": "s", "orderNo": "x".repeat(128), "ts": 1, "traceparent": "y".repeat(64) });
     for _ in 0..200 {
         phone.emit("scanOrder", &scan);
     }

@@ -386,6 +386,8 @@ impl Client {
         loop {
             let packet = self.read().unwrap_or_else(|| panic!("no {name}: closed"));
             if let Some(args) = packet.strip_prefix("42") {
+                // It may ask for an acknowledgement, by a number.
+                let args = args.trim_start_matches(|c: char| c.is_ascii_digit());
                 let args: Vec<Value> = serde_json::from_str(args).unwrap();
                 if args[0] == name {
                     return args.into_iter().nth(1).unwrap_or_default();

@@ -68,7 +68,7 @@ fn a_scan_is_one_trace_named_in_the_ack_the_log_and_the_exemplar() {
     assert_eq!(ack["traceId"], TRACE);
     let (all, _) = spans(&collector, |spans| {
         let mine = spans.iter().filter(|s| hex(&s.trace_id) == TRACE);
-        mine.count() >= 4
+        mine.count() >= 5
     });
     let mine: Vec<&Span> = all.iter().filter(|s| hex(&s.trace_id) == TRACE).collect();
     let named = |name: &str| -> &Span {
@@ -103,7 +103,7 @@ fn a_scan_is_one_trace_named_in_the_ack_the_log_and_the_exemplar() {
         attribute(process, "signalbox.outcome").as_deref(),
         Some("ok")
     );
-    for child in ["guard", "decide", "send navigate"] {
+    for child in ["guard", "decide", "persist", "send navigate"] {
         let span = named(child);
         assert_eq!(span.parent_span_id, process.span_id, "{child}");
         assert!(
@@ -117,7 +117,7 @@ fn a_scan_is_one_trace_named_in_the_ack_the_log_and_the_exemplar() {
     }
     let send = named("send navigate");
     assert_eq!(send.kind, 4, "PRODUCER");
-    assert_eq!(mine.len(), 4);
+    assert_eq!(mine.len(), 5);
     // The monitor's spans will hang below our sending one.
     assert_eq!(
         navigate["traceparent"],

@@ -1,0 +1,198 @@
+//! A scan's way: into the ledger, to the monitors, back to the phone. And the news that it was shown.
+
+use super::{
+    handle::{EVERYWHERE, MAX_BYTES, ScanServices},
+    payload::{Displayed, Navigate, NavigateDisplayed, Receipt, ScanAck, ScanOrder, placed},
+};
+use crate::{
+    event::{
+        About, ClientEvent, Code, Context, Decision, Effect, EventName, Fact, Namespace, Payload,
+        PushName, QuotaClass, Refusal, Rejection, Reply, Room, SessionId, Target, Text, utc,
+    },
+    live::{Scanned, Shown},
+    settings::WithoutStore,
+    store::{Entry, NewScan, StoreError},
+};
+use smallvec::{SmallVec, smallvec};
+
+impl ClientEvent<ScanServices> for ScanOrder {
+    const NAME: EventName = EventName::ScanOrder;
+    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
+    const MAX_BYTES: usize = MAX_BYTES;
+    const REPLY: Reply = Reply::Ack;
+
+    fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
+
+    fn about(&self) -> About<'_> {
+        About {
+            order: Some(&self.order_no),
+            session: Some(self.session_id.as_str()),
+        }
+    }
+
+    async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
+        let turn = scan.turns.of(&self.session_id).await;
+        let scanned = scan.sessions.scan(cx.peer, &self.session_id, cx.now)?;
+        let navigate = Payload::of(&Navigate {
+            order_no: &self.order_no,
+            ts: &self.ts,
+            nonce: self.nonce.as_deref(),
+            from: scanned.device,
+            from_socket_id: cx.peer.socket,
+            traceparent: cx.trace.outgoing().to_string(),
+        });
+        let written = scan.ledger.enter(NewScan {
+            session: self.session_id.as_str().into(),
+            user: cx.identity.user.clone(),
+            nonce: self.nonce.clone(),
+            order: self.order_no.clone(),
+            navigate: navigate.raw().get().into(),
+            seen: scanned.monitors > 0,
+            at: utc(cx.now.unix_ms),
+        });
+        let written = written.await;
+        let entry = match written.entry {
+            Ok(Entry::Conflict) => {
+                return Err(Refusal::new(Code::Conflict, Text::NonceTaken).into());
+            }
+            Ok(entry) => Some(entry),
+            Err(_) if scan.without_store == WithoutStore::Relay => None,
+            Err(StoreError::Away) => {
+                return Err(Refusal::new(Code::Unavailable, Text::StoreAway).into());
+            }
+            Err(error) => return Err(error.into()),
+        };
+        let reply = if cx.acknowledged {
+            self.acknowledged(cx, scan, scanned, entry).await
+        } else {
+            Payload::null()
+        };
+        let (effects, fact) = self.relayed(cx, scan, scanned, entry, &navigate);
+        Ok(Decision {
+            reply,
+            effects,
+            facts: smallvec![fact],
+            turn: Some(turn),
+            persisted: Some((written.from, written.to)),
+            sequel: None,
+        })
+    }
+}
+
+impl ScanOrder {
+    async fn acknowledged(
+        &self,
+        cx: &Context,
+        scan: &ScanServices,
+        scanned: Scanned,
+        entry: Option<Entry>,
+    ) -> Payload {
+        Payload::of(&ScanAck {
+            received: true,
+            nonce: self.nonce.as_deref(),
+            epoch: scan.ledger.epoch().await.as_deref(),
+            seq: entry.and_then(Entry::seq),
+            duplicate: matches!(entry, Some(Entry::Again(_))),
+            durable: entry.is_some(),
+            monitors: scanned.monitors,
+            flow: cx.trace.trace.flow_code(),
+            trace_id: cx.trace.trace.to_string(),
+        })
+    }
+
+    /// What is sent to the session, and what there is to tell: a scan that is sent again is relayed no more.
+    fn relayed(
+        &self,
+        cx: &Context,
+        scan: &ScanServices,
+        scanned: Scanned,
+        entry: Option<Entry>,
+        navigate: &Payload,
+    ) -> (SmallVec<[Effect; 2]>, Fact) {
+        if let Some(Entry::Again(seq)) = entry {
+            return (SmallVec::new(), Fact::ScanRepeated { seq });
+        }
+        let seq = entry.and_then(Entry::seq);
+        let relayed = Fact::ScanRelayed {
+            seq,
+            monitors: scanned.monitors,
+        };
+        let to = Target::Room(Room::Session(self.session_id.clone()));
+        let (event, payload) = (PushName::Navigate, placed(navigate.raw(), seq, false));
+        let Some(seq) = seq else {
+            // Without a place nobody can say that it was shown.
+            return (smallvec![Effect::Emit { to, event, payload }], relayed);
+        };
+        let shown = Shown {
+            seq,
+            phone: cx.peer,
+            nonce: self.nonce.clone(),
+            arrived: cx.now.instant,
+            trace: cx.trace.sampled.then_some(cx.trace.trace),
+        };
+        scan.sessions.show(&self.session_id, shown);
+        let receipt = Receipt {
+            session_id: &self.session_id,
+            seq,
+        };
+        let ask = Effect::Ask {
+            to,
+            event,
+            payload,
+            answer: (EventName::NavigateDisplayed, Payload::of(&receipt)),
+        };
+        (smallvec![ask], relayed)
+    }
+}
+
+impl ClientEvent<ScanServices> for NavigateDisplayed {
+    const NAME: EventName = EventName::NavigateDisplayed;
+    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
+    // One for each scan of every phone in the session.
+    const QUOTA: QuotaClass = QuotaClass::Signal;
+    const MAX_BYTES: usize = MAX_BYTES;
+    const REPLY: Reply = Reply::Ack;
+
+    fn about(&self) -> About<'_> {
+        About {
+            session: self.session_id.as_ref().map(SessionId::as_str),
+            ..About::default()
+        }
+    }
+
+    async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
+        let session = match self.session_id {
+            Some(session) => Some(session),
+            None => scan.sessions.only_session(cx.peer),
+        };
+        let session = session.ok_or_else(|| {
+            let which = "sessionId is needed by whoever is not in exactly one session";
+            Refusal::new(Code::ValidationError, Text::InvalidPayload(which.into()))
+        })?;
+        let shown = scan.sessions.displayed(cx.peer, &session, self.seq)?;
+        let decision = Decision::default();
+        let Some(shown) = shown else {
+            return Ok(decision);
+        };
+        let took = cx.now.instant.saturating_duration_since(shown.arrived);
+        let displayed = Displayed {
+            session_id: &session,
+            seq: shown.seq,
+            nonce: shown.nonce.as_deref(),
+            socket_id: cx.peer.socket,
+            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+        };
+        let news = Effect::Emit {
+            to: Target::Peer(shown.phone),
+            event: PushName::ScanDisplayed,
+            payload: Payload::of(&displayed),
+        };
+        let fact = Fact::ScanDisplayed {
+            took,
+            trace: shown.trace,
+        };
+        Ok(decision.then(news).noting(fact))
+    }
+}

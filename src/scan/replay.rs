@@ -1,0 +1,196 @@
+//! Joining a session, and catching up: subscribe, read, merge, so that no scan falls between what is replayed
+//! and what comes live.
+
+use super::{
+    handle::{EVERYWHERE, MAX_BYTES, ScanServices},
+    payload::{ClientJoined, JoinSession, JoinedSession, placed},
+};
+use crate::{
+    event::{
+        About, ClientEvent, Context, Decision, Device, Effect, EventName, Fact, Moment, Namespace,
+        Payload, PushName, Rejection, Reply, Room, Sequel, SessionId, Target, utc,
+    },
+    live::Joined,
+    store::{KeptScan, REPLAYED, Sequence},
+};
+use serde_json::value::RawValue;
+use smallvec::smallvec;
+use std::collections::VecDeque;
+
+/// So many scans are replayed at once; then the client takes its time. Below the smallest send queue.
+const PART: usize = 50;
+
+impl ClientEvent<ScanServices> for JoinSession {
+    const NAME: EventName = EventName::JoinSession;
+    const NAMESPACES: &'static [Namespace] = EVERYWHERE;
+    const MAX_BYTES: usize = MAX_BYTES;
+    const REPLY: Reply = Reply::Event(PushName::JoinedSession);
+
+    fn about(&self) -> About<'_> {
+        About {
+            session: Some(self.session_id.as_str()),
+            ..About::default()
+        }
+    }
+
+    async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
+        let turn = scan.turns.of(&self.session_id).await;
+        let joined = scan
+            .sessions
+            .join(cx.peer, cx.identity.device, &self.session_id, cx.now)?;
+        let epoch = scan.ledger.epoch().await;
+        let sequence = scan.ledger.sequence(&self.session_id).await.ok();
+        let known = epoch.as_deref().zip(sequence);
+        let from = known.and_then(|(epoch, at)| self.missed_from(joined.device, epoch, at));
+        let missed = match from {
+            Some(from) => scan
+                .ledger
+                .after(&self.session_id, from, utc(cx.now.unix_ms))
+                .await
+                .unwrap_or_default(),
+            None => Vec::new(),
+        };
+        let whole = known.is_some_and(|(epoch, at)| self.recovered(epoch, at, &missed));
+        let reply = JoinedSession {
+            session_id: &self.session_id,
+            status: joined.status,
+            seq: sequence.map(|at| at.seq),
+            recovered: self.last_seq.is_none() || whole,
+            epoch: epoch.as_deref(),
+        };
+        let mut decision = Decision::reply(&reply).then(Effect::ActAs(joined.device.into()));
+        let entrance = Entrance {
+            announcement: (!joined.again).then(|| announcement(cx, &joined)),
+            session: self.session_id,
+            at: cx.now,
+            sent: sequence.unwrap_or_default().seq,
+            marks: joined.device == Device::Monitor,
+            scan: scan.clone(),
+        };
+        if missed.is_empty() {
+            // Nothing to catch up with: in, before anybody else has a turn.
+            return Ok(entrance.enter(decision).during(turn));
+        }
+        // It is not to see what is new before what is old.
+        decision = decision.then(Effect::Exit(entrance.room())).during(turn);
+        decision.sequel = Some(catch_up(entrance, missed.into()));
+        Ok(decision)
+    }
+}
+
+impl JoinSession {
+    /// The place after which it is to be told everything: after the last one that it knows, or, without one,
+    /// after the last one that any monitor was there for.
+    fn missed_from(&self, device: Device, epoch: &str, at: Sequence) -> Option<u64> {
+        let from = match self.last_seq {
+            Some(last) if self.knows(epoch) => last,
+            Some(_) => 0,
+            None if device == Device::Monitor => at.seen,
+            None => at.seq,
+        };
+        (from < at.seq).then_some(from)
+    }
+
+    fn knows(&self, epoch: &str) -> bool {
+        self.epoch.as_deref().is_none_or(|known| known == epoch)
+    }
+
+    /// Whether it has missed nothing for good, if it says what it knows.
+    fn recovered(&self, epoch: &str, at: Sequence, missed: &[KeptScan]) -> bool {
+        let Some(last) = self.last_seq else {
+            return true;
+        };
+        let next = missed.first().map_or(at.seq + 1, |scan| scan.seq);
+        self.knows(epoch) && last.checked_add(1) == Some(next)
+    }
+}
+
+fn announcement(cx: &Context, joined: &Joined) -> Payload {
+    Payload::of(&ClientJoined {
+        socket_id: cx.peer.socket,
+        role: joined.device,
+        status: joined.status,
+    })
+}
+
+/// What is left to do when somebody has caught up.
+struct Entrance {
+    scan: ScanServices,
+    session: SessionId,
+    at: Moment,
+    /// Everything up to this place was sent.
+    sent: u64,
+    /// That is to be remembered: no other monitor is to get it who does not ask.
+    marks: bool,
+    announcement: Option<Payload>,
+}
+
+impl Entrance {
+    fn room(&self) -> Room {
+        Room::Session(self.session.clone())
+    }
+
+    fn enter(self, decision: Decision) -> Decision {
+        let room = self.room();
+        let decision = decision.then(Effect::Enter(room.clone()));
+        let Some(payload) = self.announcement else {
+            return decision;
+        };
+        let announce = Effect::Emit {
+            to: Target::Others(room),
+            event: PushName::ClientJoined,
+            payload,
+        };
+        decision.then(announce).noting(Fact::SessionJoined)
+    }
+}
+
+/// What was missed, in parts, and then, in the session's turn, what was scanned meanwhile.
+fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
+    Box::pin(async move {
+        let mut turn = None;
+        if missed.len() <= PART {
+            turn = Some(entrance.scan.turns.of(&entrance.session).await);
+            let now = utc(entrance.at.unix_ms);
+            let newer = entrance
+                .scan
+                .ledger
+                .after(&entrance.session, entrance.sent, now)
+                .await?;
+            entrance.sent = newer.last().map_or(entrance.sent, |scan| scan.seq);
+            missed.extend(newer);
+            if missed.len() > PART + REPLAYED / 2 {
+                // So many came meanwhile that nobody is to wait for them.
+                turn = None;
+            }
+        }
+        let now = if turn.is_some() { missed.len() } else { PART };
+        let part: Vec<KeptScan> = missed.drain(..now.min(missed.len())).collect();
+        let mut decision = Decision {
+            effects: part.iter().map(again).collect(),
+            facts: smallvec![Fact::ScansReplayed { scans: part.len() }],
+            ..Decision::default()
+        };
+        let Some(turn) = turn else {
+            decision.sequel = Some(catch_up(entrance, missed));
+            return Ok(decision);
+        };
+        if entrance.marks {
+            entrance
+                .scan
+                .ledger
+                .mark_seen(&entrance.session, entrance.sent)
+                .await?;
+        }
+        Ok(entrance.enter(decision).during(turn))
+    })
+}
+
+fn again(scan: &KeptScan) -> Effect {
+    let navigate: Box<RawValue> = RawValue::from_string(scan.navigate.clone()).unwrap_or_default();
+    Effect::Emit {
+        to: Target::Caller,
+        event: PushName::Navigate,
+        payload: placed(&navigate, Some(scan.seq), true),
+    }
+}
