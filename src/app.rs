@@ -14,7 +14,7 @@ use crate::{
         Heartbeat, JoinSession, LeaveSession, NavigateDisplayed, RegisterClient, ScanOrder,
         ScanServices,
     },
-    settings::Settings,
+    settings::{Fault, Settings},
     store::{Batcher, Ledger, Recorder, Records, RoomKeeper, Store},
     telemetry::Telemetry,
 };
@@ -89,7 +89,11 @@ impl App {
         let sessions = Arc::new(sessions.hiding(canary));
         let measured = telemetry.clone();
         let seen = move |scans| measured.metrics.batched(scans);
-        let (ledger, writer) = Ledger::new(store.clone(), Box::new(seen));
+        let fault = match settings.fault {
+            Some(Fault::Ledger(fault)) => Some(fault),
+            _ => None,
+        };
+        let (ledger, writer) = Ledger::new(store.clone(), Box::new(seen), fault);
         let scan = ScanServices {
             sessions: sessions.clone(),
             turns: Arc::new(Turns::default()),

@@ -14,7 +14,7 @@ use crate::{
         Text, WireError,
     },
     guard::Verdict,
-    settings::FaultKind,
+    settings::{EventFault, Fault},
     telemetry::{Arrival, Ending, LimitLayer, Stage},
 };
 use serde::{
@@ -305,15 +305,15 @@ impl Gateway {
         cx: &Context,
         payload: &str,
     ) -> Result<Decision, Rejection> {
-        if let Some(fault) = &self.settings.telemetry.fault
-            && fault.event == row.name.as_str()
+        if let Some(Fault::Event { event, kind }) = &self.settings.fault
+            && event == row.name.as_str()
         {
-            match fault.kind {
-                FaultKind::Slow(time) => tokio::time::sleep(time).await,
-                FaultKind::Fail => return Err(injected("injected")),
-                FaultKind::Leak => return Err(injected(payload)),
+            match *kind {
+                EventFault::Slow(time) => tokio::time::sleep(time).await,
+                EventFault::Fail => return Err(injected("injected")),
+                EventFault::Leak => return Err(injected(payload)),
                 // With the payload in it, as a careless panic would: none of it may get out.
-                FaultKind::Panic => panic!("injected panic on {payload}"),
+                EventFault::Panic => panic!("injected panic on {payload}"),
             }
         }
         parsed.decide(cx).await

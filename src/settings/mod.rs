@@ -4,6 +4,7 @@
 
 mod auth;
 mod env;
+mod fault;
 mod limits;
 mod rtc;
 mod scan;
@@ -13,12 +14,13 @@ mod telemetry;
 
 pub use auth::{Auth, Jwks};
 pub use env::{Env, SettingError, parse_duration};
+pub use fault::{EventFault, Fault, LedgerFault};
 pub use limits::{Limits, Rate};
 pub use rtc::Rtc;
 pub use scan::{Scan, WithoutStore};
 pub use server::{Language, Profile, Server};
 pub use store::{Database, Store};
-pub use telemetry::{Console, Fault, FaultKind, Telemetry};
+pub use telemetry::{Console, Telemetry};
 
 /// Everything that can be set.
 #[derive(Debug, Clone)]
@@ -37,6 +39,8 @@ pub struct Settings {
     pub store: Store,
     /// Logs, metrics, traces and error reports.
     pub telemetry: Telemetry,
+    /// A fault for drills.
+    pub fault: Option<Fault>,
 }
 
 impl Settings {
@@ -54,6 +58,7 @@ impl Settings {
             rtc: Rtc::read(env)?,
             store: Store::read(env)?,
             telemetry: Telemetry::read(env, server.profile)?,
+            fault: Fault::read(env, server.profile)?,
             server,
         })
     }

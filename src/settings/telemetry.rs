@@ -1,6 +1,6 @@
 //! Logs, metrics, traces, error reports, and faults injected on purpose.
 
-use super::{Env, Profile, SettingError, parse_duration};
+use super::{Env, Profile, SettingError};
 use std::{fmt, path::PathBuf, time::Duration};
 
 /// What the terminal shows.
@@ -12,29 +12,6 @@ pub enum Console {
     Json,
     /// Nothing, the default in production.
     Off,
-}
-
-/// What an injected fault does to the event it is set on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum FaultKind {
-    /// The handler panics.
-    Panic,
-    /// The handler fails as if a part behind it had failed.
-    Fail,
-    /// The handler answers this much later.
-    Slow(Duration),
-    /// The handler fails and says the payload: what no failure may do. Tests that search for secrets prove
-    /// with it that they would find one.
-    Leak,
-}
-
-/// A fault for drills (`FAULT_INJECTION`), refused in production.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The wire name of the event.
-    pub event: String,
-    /// What happens to it.
-    pub kind: FaultKind,
 }
 
 /// Logs, metrics, traces, error reports.
@@ -62,8 +39,6 @@ pub struct Telemetry {
     pub node: String,
     /// How often the statistics line is written.
     pub stats_interval: Duration,
-    /// A fault for drills.
-    pub fault: Option<Fault>,
     /// How often the canary relays a scan; `None` if never.
     pub canary_interval: Option<Duration>,
     /// Where a trace is looked at, with `{traceId}` in it.
@@ -85,7 +60,6 @@ impl fmt::Debug for Telemetry {
             .field("sentry", &self.sentry_dsn.is_some())
             .field("metrics_token", &self.metrics_token.is_some())
             .field("node", &self.node)
-            .field("fault", &self.fault)
             .finish_non_exhaustive()
     }
 }
@@ -139,7 +113,6 @@ impl Telemetry {
             metrics_token: env.text("METRICS_TOKEN").map(str::to_owned),
             node,
             stats_interval: env.duration("STATS_INTERVAL", Duration::from_mins(1), "60s")?,
-            fault: fault(env, profile)?,
             canary_interval: match env.text("CANARY_INTERVAL") {
                 Some("off") => None,
                 _ => Some(env.duration("CANARY_INTERVAL", Duration::from_secs(30), "30s")?),
@@ -148,42 +121,6 @@ impl Telemetry {
             grafana_url: env.url("GRAFANA_URL", "http://localhost:3001")?,
             off: !env.flag("TELEMETRY", true)?,
         })
-    }
-}
-
-fn fault(env: &Env, profile: Profile) -> Result<Option<Fault>, SettingError> {
-    const NAME: &str = "FAULT_INJECTION";
-    const EXAMPLE: &str = "slow:scanOrder:300ms";
-    let Some(text) = env.text(NAME) else {
-        return Ok(None);
-    };
-    if profile == Profile::Production {
-        return Err(SettingError::new(
-            NAME,
-            "is for drills, not for production",
-            "",
-        ));
-    }
-    let (kind, event) = match text.split_once(':') {
-        Some(("panic", event)) => (Some(FaultKind::Panic), Some(event)),
-        Some(("fail", event)) => (Some(FaultKind::Fail), Some(event)),
-        Some(("leak", event)) => (Some(FaultKind::Leak), Some(event)),
-        Some(("slow", rest)) => match rest.rsplit_once(':') {
-            Some((event, time)) => (parse_duration(time).map(FaultKind::Slow), Some(event)),
-            None => (None, None),
-        },
-        _ => (None, None),
-    };
-    match (kind, event) {
-        (Some(kind), Some(event)) => Ok(Some(Fault {
-            event: event.to_owned(),
-            kind,
-        })),
-        _ => Err(SettingError::new(
-            NAME,
-            "is not panic:EVENT, fail:EVENT, leak:EVENT or slow:EVENT:TIME",
-            EXAMPLE,
-        )),
     }
 }
 

@@ -1,8 +1,13 @@
 //! The way into the ledger: group commit. Scans that arrive while a transaction runs go into the next one
 //! together; when nothing runs, one is written at once.
 
-use super::{Entry, KeptScan, NewScan, Sequence, Store, StoreError, appender::Appender};
-use crate::event::{SessionId, StoreOp};
+use super::{
+    Entry, KeptScan, NewScan, Sequence, Store, StoreError, appender::Appender, dishonest::Dishonest,
+};
+use crate::{
+    event::{SessionId, StoreOp},
+    settings::LedgerFault,
+};
 use std::{fmt, sync::Arc, time::Instant};
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, mpsc, oneshot};
@@ -36,8 +41,9 @@ pub type SeenBatch = Box<dyn Fn(usize) + Send + Sync>;
 #[derive(Debug, Clone)]
 pub struct Ledger {
     waiting: mpsc::Sender<Waiting>,
-    store: Arc<Store>,
+    pub(super) store: Arc<Store>,
     epoch: Arc<OnceCell<Arc<str>>>,
+    dishonest: Option<Arc<Dishonest>>,
 }
 
 /// Writes what is handed in.
@@ -56,7 +62,7 @@ impl fmt::Debug for Batcher {
 
 impl Ledger {
     /// A ledger, and what writes it.
-    pub fn new(store: Arc<Store>, seen: SeenBatch) -> (Self, Batcher) {
+    pub fn new(store: Arc<Store>, seen: SeenBatch, fault: Option<LedgerFault>) -> (Self, Batcher) {
         let (sender, waiting) = mpsc::channel(MOST_WAITING);
         let batcher = Batcher {
             appender: Appender::new(&store),
@@ -68,6 +74,7 @@ impl Ledger {
             waiting: sender,
             store,
             epoch: Arc::default(),
+            dishonest: fault.map(|fault| Arc::new(Dishonest::new(fault))),
         };
         (ledger, batcher)
     }
@@ -78,13 +85,20 @@ impl Ledger {
     /// [`StoreError::Broken`]: the database does not take it.
     pub async fn enter(&self, scan: NewScan) -> Written {
         let from = Instant::now();
-        let (told, answer) = oneshot::channel();
-        let entry = match self.waiting.try_send(Waiting { scan, told }) {
-            Ok(()) => answer.await.unwrap_or(Err(StoreError::Away)),
-            Err(_) => Err(StoreError::Away),
+        let entry = match &self.dishonest {
+            Some(dishonest) => dishonest.enter(self, scan).await,
+            None => self.hand_in(scan).await,
         };
         let to = Instant::now();
         Written { entry, from, to }
+    }
+
+    pub(super) async fn hand_in(&self, scan: NewScan) -> Result<Entry, StoreError> {
+        let (told, answer) = oneshot::channel();
+        match self.waiting.try_send(Waiting { scan, told }) {
+            Ok(()) => answer.await.unwrap_or(Err(StoreError::Away)),
+            Err(_) => Err(StoreError::Away),
+        }
     }
 
     /// The name of the ledger; nothing while it was never read.
@@ -113,7 +127,11 @@ impl Ledger {
         seq: u64,
         now: OffsetDateTime,
     ) -> Result<Vec<KeptScan>, StoreError> {
-        self.store.scans_after(session.as_str(), seq, now).await
+        let scans = self.store.scans_after(session.as_str(), seq, now).await?;
+        Ok(match &self.dishonest {
+            Some(dishonest) => dishonest.replayed(scans),
+            None => scans,
+        })
     }
 
     /// A monitor has been sent everything up to this place.

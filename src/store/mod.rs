@@ -8,6 +8,7 @@ mod accounts;
 mod appender;
 mod batcher;
 mod changes;
+mod dishonest;
 mod ledger;
 mod open;
 mod recorder;

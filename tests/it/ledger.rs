@@ -198,7 +198,7 @@ async fn commits_in_groups(url: &str) {
         }
     })
     .await;
-    let (ledger, batcher) = Ledger::new(store.clone(), Box::new(|_| {}));
+    let (ledger, batcher) = Ledger::new(store.clone(), Box::new(|_| {}), None);
     let running = tokio::spawn(batcher.run());
     let now = OffsetDateTime::now_utc();
     let mut scanning = JoinSet::new();
@@ -257,7 +257,7 @@ async fn commits_in_groups(url: &str) {
 }
 
 async fn keeps_its_promises(store: &Arc<Store>) {
-    let (ledger, batcher) = Ledger::new(store.clone(), Box::new(|_| {}));
+    let (ledger, batcher) = Ledger::new(store.clone(), Box::new(|_| {}), None);
     let writing = tokio::spawn(batcher.run());
     for seed in 0..6 {
         follows_the_model(store, &ledger, seed).await;
