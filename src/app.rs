@@ -8,11 +8,11 @@ use crate::{
     guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
-    live::{RoomLimits, Rooms, Sessions, Turns},
+    live::{Pairings, RoomLimits, Rooms, Sessions, Turns},
     rtc::{Answer, CreateRoom, Envelope, IceCandidate, Join, JoinRoom, Leave, Offer, RtcServices},
     scan::{
-        Heartbeat, JoinSession, LeaveSession, NavigateDisplayed, RegisterClient, ScanOrder,
-        ScanServices,
+        Heartbeat, JoinSession, LeaveSession, NavigateDisplayed, Pairing, RegisterClient,
+        ScanOrder, ScanServices, SessionCreate, SessionJoin, SessionUnpair,
     },
     settings::{Fault, Settings},
     store::{Batcher, Ledger, Recorder, Records, RoomKeeper, Store},
@@ -20,6 +20,7 @@ use crate::{
 };
 use std::{
     net::SocketAddr,
+    num::NonZeroU32,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -39,6 +40,7 @@ pub struct App {
     sessions: Arc<Sessions>,
     rtc: RtcServices,
     accounts: Arc<Accounts>,
+    pairing: Arc<Pairing>,
     keys: Option<Arc<KeySet>>,
     store: Arc<Store>,
     recorder: Recorder,
@@ -94,10 +96,12 @@ impl App {
             _ => None,
         };
         let (ledger, writer) = Ledger::new(store.clone(), Box::new(seen), fault);
+        let pairing = Arc::new(pairing(settings, &verifier, &store));
         let scan = ScanServices {
             sessions: sessions.clone(),
             turns: Arc::new(Turns::default()),
             ledger,
+            pairing: pairing.clone(),
             without_store: settings.scan.without_store,
             strict_device_role: settings.auth.strict_device_role,
         };
@@ -126,6 +130,7 @@ impl App {
             settings,
             telemetry.clone(),
             accounts.clone(),
+            pairing.clone(),
             store.clone(),
             sources(&gateway, &sessions, &rtc.rooms),
         );
@@ -133,6 +138,7 @@ impl App {
         Ok(Self {
             rtc,
             accounts,
+            pairing,
             keys,
             store,
             recorder,
@@ -190,6 +196,7 @@ impl App {
             sessions: self.sessions,
             rtc: self.rtc,
             accounts: self.accounts,
+            pairing: self.pairing,
             keys: self.keys,
             store: self.store.clone(),
         }
@@ -226,6 +233,10 @@ impl App {
     }
 }
 
+/// An invitation is good for so long, and an address may try so many codes in a minute (contract, section 4).
+const INVITATION: Duration = Duration::from_mins(10);
+const PAIRING_TRIES: NonZeroU32 = NonZeroU32::new(5).unwrap();
+
 /// What the store may take to write what waits, at the end.
 const LAST_RECORDS: Duration = Duration::from_secs(3);
 
@@ -239,6 +250,17 @@ impl RoomKeeper for Keeper {
 
     fn replay(&self) -> Vec<RoomChange> {
         self.0.replay()
+    }
+}
+
+fn pairing(settings: &Settings, verifier: &Arc<Verifier>, store: &Arc<Store>) -> Pairing {
+    Pairing {
+        invitations: Pairings::new(settings.limits.sessions_max, INVITATION),
+        verifier: verifier.clone(),
+        tries: Keyed::new(PAIRING_TRIES, Duration::from_mins(1)),
+        store: store.clone(),
+        pass_ttl: settings.auth.access_ttl,
+        url_base: settings.scan.pairing_url.as_str().into(),
     }
 }
 
@@ -274,6 +296,9 @@ fn scan_family(scan: &ScanServices) -> Family {
         .event::<LeaveSession, _>(scan)
         .event::<ScanOrder, _>(scan)
         .event::<NavigateDisplayed, _>(scan)
+        .event::<SessionCreate, _>(scan)
+        .event::<SessionJoin, _>(scan)
+        .event::<SessionUnpair, _>(scan)
         .event::<Heartbeat, _>(scan)
         .on_departure(move |peer, now| departing.departed(peer, now))
 }

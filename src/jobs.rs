@@ -9,6 +9,7 @@ use crate::{
     http::Http,
     live::Sessions,
     rtc::RtcServices,
+    scan::Pairing,
     settings::Settings,
     store::Store,
     telemetry::{Telemetry, statistics},
@@ -26,6 +27,7 @@ pub(crate) struct Jobs {
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) rtc: RtcServices,
     pub(crate) accounts: Arc<Accounts>,
+    pub(crate) pairing: Arc<Pairing>,
     pub(crate) keys: Option<Arc<KeySet>>,
     pub(crate) store: Arc<Store>,
 }
@@ -87,8 +89,9 @@ impl Jobs {
         }
         let creations = self.rtc.creations;
         let (gateway, front, http) = (self.gateway, self.front, self.http);
-        let accounts = self.accounts;
+        let (accounts, pairing) = (self.accounts, self.pairing);
         jobs.spawn(every(TIDY, move || {
+            pairing.tidy(clock::now());
             accounts.tidy(clock::now());
             gateway.tidy();
             creations.tidy();

@@ -2,7 +2,7 @@
 
 use super::{Decision, EventName, Identity, Namespace, PeerId, PushName, Rejection, TraceContext};
 use serde::de::DeserializeOwned;
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 use time::OffsetDateTime;
 
 /// A point in time, on both clocks. Rules are given one; they never look at a clock.
@@ -27,6 +27,8 @@ pub struct Context {
     pub peer: PeerId,
     /// Who that is, by its token.
     pub identity: Arc<Identity>,
+    /// Where it comes from, through the trusted proxies.
+    pub address: IpAddr,
     /// When it arrived.
     pub now: Moment,
     /// The trace it belongs to.
@@ -75,8 +77,12 @@ pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
     const MAX_BYTES: usize;
     /// How it is answered.
     const REPLY: Reply;
+    /// By which event a refusal or failure is told.
+    const ERROR: PushName = PushName::Error;
     /// Whether a client without a token may say it (`SIGNALING_AUTH=optional`).
     const GUESTS: bool = false;
+    /// Whether a phone may say it that was paired without an account.
+    const PAIRED: bool = false;
 
     /// The trace that the client says this belongs to.
     fn traceparent(&self) -> Option<&str> {

@@ -116,8 +116,8 @@ pub enum Effect {
     },
     /// The caller enters a room.
     Enter(Room),
-    /// The caller leaves a room.
-    Exit(Room),
+    /// A peer leaves a room.
+    Exit(Room, PeerId),
     /// The caller is now known under a new token.
     Identify(Arc<Identity>),
     /// The caller is shown under this role in the telemetry.

@@ -34,6 +34,12 @@ names! {
         LeaveSession = "leaveSession",
         /// A barcode was scanned.
         ScanOrder = "scanOrder",
+        /// Invites a phone into a scan session.
+        SessionCreate = "session:create",
+        /// Takes an invitation up.
+        SessionJoin = "session:join",
+        /// Sends a phone away.
+        SessionUnpair = "session:unpair",
         /// An order is on the screen.
         NavigateDisplayed = "navigate:displayed",
         /// Asks for the server's time.
@@ -78,6 +84,14 @@ names! {
         ClientLeft = "clientLeft",
         /// Open this order.
         Navigate = "navigate",
+        /// Answer to `session:create`.
+        SessionCreated = "session:created",
+        /// A phone was paired.
+        SessionPaired = "session:paired",
+        /// A phone was sent away.
+        SessionUnpaired = "session:unpaired",
+        /// Pairing failed.
+        SessionError = "session:error",
         /// A monitor has the order on its screen.
         ScanDisplayed = "scan:displayed",
         /// Answer to `heartbeat`.

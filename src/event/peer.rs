@@ -180,6 +180,8 @@ pub struct Identity {
     pub guest: Option<Box<str>>,
     /// The login that the token descends from, where this server issued it.
     pub login: Option<Box<str>>,
+    /// The only scan session that the token is good for: that of a phone that was paired without an account.
+    pub scope: Option<SessionId>,
     /// It is this process's own canary, which counts as nobody.
     pub canary: bool,
 }

@@ -17,6 +17,9 @@ pub enum Code {
     PayloadTooLarge,
     UnknownEvent,
     Unavailable,
+    InvalidToken,
+    SidMismatch,
+    PairingFailed,
     Internal,
 }
 
@@ -35,6 +38,9 @@ impl Code {
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnknownEvent => "UNKNOWN_EVENT",
             Self::Unavailable => "UNAVAILABLE",
+            Self::InvalidToken => "INVALID_TOKEN",
+            Self::SidMismatch => "SID_MISMATCH",
+            Self::PairingFailed => "PAIRING_FAILED",
             Self::Internal => "INTERNAL",
         }
     }
@@ -44,7 +50,11 @@ impl Code {
         match self {
             Self::ValidationError | Self::UnknownEvent => 400,
             Self::AuthError | Self::TokenExpired => 401,
-            Self::Forbidden | Self::RoomFull => 403,
+            Self::Forbidden
+            | Self::RoomFull
+            | Self::InvalidToken
+            | Self::SidMismatch
+            | Self::PairingFailed => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
             Self::PayloadTooLarge => 413,

@@ -14,6 +14,13 @@ pub enum Text {
     NotInSession,
     RoleIsBinding,
     NonceTaken,
+    OtherSession,
+    PairedOnly,
+    MonitorsOnly,
+    PairingToken,
+    PairingSession,
+    PairingCode,
+    TooManyCodes,
     TooManySessions,
     TooManyRequests,
     TooLarge,
@@ -83,6 +90,31 @@ impl Text {
             Self::NonceTaken => (
                 "this nonce belongs to another order",
                 "이 nonce는 다른 주문에 사용되었습니다",
+            ),
+            Self::OtherSession => (
+                "this phone was paired with another session",
+                "다른 세션에 연결된 휴대폰입니다",
+            ),
+            Self::PairedOnly => (
+                "a paired phone may scan and nothing else",
+                "연결된 휴대폰은 스캔만 할 수 있습니다",
+            ),
+            Self::MonitorsOnly => (
+                "only a monitor of the session may do this",
+                "세션의 모니터만 할 수 있습니다",
+            ),
+            Self::PairingToken => (
+                "the pairing token is not valid or was used",
+                "유효하지 않거나 이미 사용된 연결 토큰입니다",
+            ),
+            Self::PairingSession => (
+                "the pairing token belongs to another session",
+                "다른 세션의 연결 토큰입니다",
+            ),
+            Self::PairingCode => ("no such pairing code", "연결 코드가 올바르지 않습니다"),
+            Self::TooManyCodes => (
+                "too many codes tried, try again in a minute",
+                "연결 코드를 너무 많이 시도했습니다. 잠시 후 다시 시도하세요.",
             ),
             Self::TooManySessions => (
                 "this socket is in too many sessions",

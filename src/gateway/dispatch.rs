@@ -170,6 +170,7 @@ impl Gateway {
             let cx = Context {
                 peer: peer.id,
                 identity: peer.identity(),
+                address: peer.transport.address(),
                 now: clock::moment(arrived),
                 trace: seen.trace,
                 acknowledged: ack.is_some(),
@@ -214,7 +215,8 @@ impl Gateway {
                 });
                 // Nobody waits for the answer to what we asked for.
                 if !asked {
-                    self.refuse(link, ack, &rejection, (flow, error_id));
+                    let event = row.map_or(PushName::Error, |row| row.error);
+                    self.refuse(link, (ack, event), &rejection, (flow, error_id));
                 }
             }
         }
@@ -294,6 +296,9 @@ impl Gateway {
         if !row.guests && peer.identity().guest.is_some() {
             return Err(Refusal::new(Code::Forbidden, Text::GuestsNotAllowed));
         }
+        if !row.paired && peer.identity().scope.is_some() {
+            return Err(Refusal::new(Code::Forbidden, Text::PairedOnly));
+        }
         let parsed = parsed.ok_or_else(unknown)??;
         Ok((row, parsed))
     }
@@ -353,7 +358,7 @@ impl Gateway {
                 self.outbox.reach(&to, peer.id, caller, ask);
             }
             Effect::Enter(room) => self.outbox.enter(room, peer.id),
-            Effect::Exit(room) => self.outbox.exit(&room, peer.id),
+            Effect::Exit(room, leaving) => self.outbox.exit(&room, leaving),
             Effect::Identify(identity) => {
                 peer.identify(identity);
                 self.expiry.watch(peer);
@@ -413,11 +418,12 @@ impl Gateway {
             .account(&link.peer, PushName::Ack, reply.len(), &sent);
     }
 
-    /// Answers a refusal or failure: by acknowledgement if one was asked for, else by an `error` event.
+    /// Answers a refusal or failure: by acknowledgement if one was asked for, else by an `error` event; by an
+    /// event of its own in any case, where there is one.
     fn refuse(
         &self,
         link: &Link,
-        ack: Option<i64>,
+        (ack, event): (Option<i64>, PushName),
         rejection: &Rejection,
         (flow, error_id): (String, Option<String>),
     ) {
@@ -426,11 +432,9 @@ impl Gateway {
         let error = WireError::new(code, text, language)
             .with_id(error_id)
             .of_flow(flow);
-        if ack.is_some() {
-            self.acknowledge(link, ack, &Payload::of(&error));
-        } else {
-            self.outbox
-                .send(link, PushName::Error, &Payload::of(&error.event()));
+        self.acknowledge(link, ack, &Payload::of(&error));
+        if ack.is_none() || event != PushName::Error {
+            self.outbox.send(link, event, &Payload::of(&error.event()));
         }
     }
 
@@ -470,7 +474,8 @@ impl Gateway {
                 socket: socket.clone(),
                 peer: peer.clone(),
             };
-            self.refuse(&link, ack, &rejection, (flow, None));
+            let event = row.map_or(PushName::Error, |row| row.error);
+            self.refuse(&link, (ack, event), &rejection, (flow, None));
         }
     }
 }

@@ -327,6 +327,7 @@ fn guest(id: SocketId, address: IpAddr) -> Identity {
         admin: false,
         guest: Some(address.to_string().into()),
         login: None,
+        scope: None,
         canary: false,
     }
 }

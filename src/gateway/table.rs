@@ -2,7 +2,7 @@
 
 use crate::event::{
     About, ClientEvent, Context, Decision, Departed, EventName, Moment, Namespace, PeerId,
-    QuotaClass, Rejection, Reply,
+    PushName, QuotaClass, Rejection, Reply,
 };
 use serde::de::DeserializeOwned;
 use std::{collections::HashMap, pin::Pin, sync::Arc};
@@ -24,7 +24,9 @@ pub(super) struct Row {
     pub(super) quota: QuotaClass,
     pub(super) max_bytes: usize,
     pub(super) reply: Reply,
+    pub(super) error: PushName,
     pub(super) guests: bool,
+    pub(super) paired: bool,
     pub(super) parse: Parse,
 }
 
@@ -60,7 +62,9 @@ impl Family {
             quota: E::QUOTA,
             max_bytes: E::MAX_BYTES,
             reply: E::REPLY,
+            error: E::ERROR,
             guests: E::GUESTS,
+            paired: E::PAIRED,
             parse: Box::new(parse),
         };
         self.rows.push((E::NAMESPACES, Arc::new(row)));

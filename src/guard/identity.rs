@@ -2,7 +2,7 @@
 
 use super::{KeySet, Revoked};
 use crate::{
-    event::{Device, Identity, is_label},
+    event::{Device, Identity, SessionId, is_label},
     settings::Auth,
 };
 use http::HeaderMap;
@@ -44,6 +44,9 @@ pub struct Claims<'a> {
     /// The login that it descends from.
     #[serde(rename = "sid", skip_serializing_if = "Option::is_none")]
     pub login: Option<&'a str>,
+    /// The only scan session that it is good for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<&'a str>,
     /// Issued at, seconds since 1970.
     pub iat: u64,
     /// Ends at, seconds since 1970.
@@ -80,7 +83,44 @@ struct Accepted {
     kind: Option<String>,
     #[serde(default, rename = "sid")]
     login: Option<String>,
+    #[serde(default)]
+    session: Option<String>,
 }
+
+/// What a pairing token of ours says.
+#[derive(Serialize)]
+struct PairingSigned<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    sid: &'a str,
+    jti: &'a str,
+    iat: u64,
+    exp: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    iss: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aud: Option<&'a str>,
+}
+
+/// What we read out of one.
+#[derive(Deserialize)]
+struct PairingSaid {
+    #[serde(rename = "type")]
+    kind: String,
+    sid: String,
+    jti: String,
+}
+
+/// An invitation into a scan session, as its token says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InvitationClaims {
+    /// The session.
+    pub session: String,
+    /// Names the invitation.
+    pub id: u128,
+}
+
+const PAIRING: &str = "pairing";
 
 /// `userId` is a string or an integer.
 #[derive(Deserialize)]
@@ -231,6 +271,53 @@ impl Verifier {
         encode(&Header::new(Self::ALGORITHM), &signed, &self.signing)
     }
 
+    /// Signs an invitation into a scan session; times in seconds since 1970.
+    ///
+    /// # Errors
+    ///
+    /// Only if the claims cannot be serialised.
+    pub fn sign_pairing(
+        &self,
+        session: &str,
+        id: u128,
+        iat: u64,
+        exp: u64,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let claims = PairingSigned {
+            kind: PAIRING,
+            sid: session,
+            jti: &format!("{id:032x}"),
+            iat,
+            exp,
+            iss: self.issuer.as_deref(),
+            aud: self.audience.as_deref(),
+        };
+        encode(&Header::new(Self::ALGORITHM), &claims, &self.signing)
+    }
+
+    /// What an invitation of ours says.
+    ///
+    /// # Errors
+    ///
+    /// [`TokenFault`]: it is not one, or not any more.
+    pub fn read_pairing(&self, token: &str) -> Result<InvitationClaims, TokenFault> {
+        if token.len() > Self::MAX_TOKEN_BYTES {
+            return Err(TokenFault::Bad);
+        }
+        let mut validation = self.validation.clone();
+        validation.required_spec_claims.insert("exp".to_owned());
+        // It is checked by the clock that it was made by.
+        validation.leeway = 0;
+        let read = |key| decode::<PairingSaid>(token, key, &validation).ok();
+        let said = self.keys.iter().find_map(read).ok_or(TokenFault::Bad)?;
+        let PairingSaid { kind, sid, jti } = said.claims;
+        let id = u128::from_str_radix(&jti, 16).map_err(|_| TokenFault::Bad)?;
+        if kind != PAIRING {
+            return Err(TokenFault::Bad);
+        }
+        Ok(InvitationClaims { session: sid, id })
+    }
+
     /// Whether the login of this identity was ended.
     pub fn revoked(&self, who: &Identity) -> bool {
         let login = who.login.as_ref();
@@ -261,6 +348,10 @@ fn identity(claims: Accepted) -> Option<Identity> {
         Some("monitor") => Some(Device::Monitor),
         _ => None,
     };
+    let scope = match claims.session {
+        Some(session) => Some(SessionId::parse(&session)?),
+        None => None,
+    };
     Some(Identity {
         user: user.into(),
         integer_user,
@@ -273,6 +364,7 @@ fn identity(claims: Accepted) -> Option<Identity> {
         admin: claims.role.as_deref() == Some("admin"),
         guest: None,
         login: claims.login.map(Into::into),
+        scope,
         canary: false,
     })
 }

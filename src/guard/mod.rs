@@ -9,7 +9,7 @@ mod quota;
 mod revoked;
 
 pub use address::client_address;
-pub use identity::{Claims, TokenFault, Verifier, bearer};
+pub use identity::{Claims, InvitationClaims, TokenFault, Verifier, bearer};
 pub use jwks::KeySet;
 pub use origin::Origins;
 pub use passwords::{PasswordFault, Passwords};

@@ -162,6 +162,16 @@ errors! {
 }
 
 errors! {
+    /// Of pairing.
+    PairingErrors:
+    400 Invalid "VALIDATION_ERROR: the body is not as described",
+    403 Refused "INVALID_TOKEN: the token is not valid, has ended or was used; SID_MISMATCH: it is for another session; PAIRING_FAILED: no such code",
+    413 TooLarge "PAYLOAD_TOO_LARGE: the body has more than 16 KiB",
+    429 Limited "RATE_LIMIT: too many requests or codes, come back after Retry-After" (Retry-After: u64),
+    500 Internal "INTERNAL: our fault, errorId finds the log line",
+}
+
+errors! {
     /// Of what asks for an access token.
     SignedInErrors:
     401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",

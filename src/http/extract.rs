@@ -33,6 +33,10 @@ impl FromRequestParts<Arc<Http>> for Bearer {
             .ok_or_else(|| ApiError::new(http, Code::AuthError, Text::NoToken))?;
         http.verifier.learn(token).await;
         match http.verifier.verify(token) {
+            // A paired phone may scan and nothing else.
+            Ok(identity) if identity.scope.is_some() => {
+                Err(ApiError::new(http, Code::AuthError, Text::BadToken))
+            }
             Ok(identity) => Ok(Self(identity)),
             Err(TokenFault::Expired) => {
                 Err(ApiError::new(http, Code::TokenExpired, Text::TokenExpired))

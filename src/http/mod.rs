@@ -10,6 +10,7 @@ mod health;
 mod layers;
 mod metrics;
 mod openapi;
+mod pairing;
 mod rooms;
 mod timestamp;
 
@@ -18,6 +19,7 @@ use crate::{
     gateway::Front,
     guard::{Keyed, Origins, Verifier},
     live::SessionTotals,
+    scan::Pairing,
     settings::Settings,
     store::Store,
     telemetry::Telemetry,
@@ -76,6 +78,7 @@ pub struct Http {
     telemetry: Arc<Telemetry>,
     verifier: Arc<Verifier>,
     accounts: Arc<Accounts>,
+    pairing: Arc<Pairing>,
     store: Arc<Store>,
     sources: Sources,
     api: Keyed<IpAddr>,
@@ -92,6 +95,7 @@ impl Http {
         settings: &Settings,
         telemetry: Arc<Telemetry>,
         accounts: Arc<Accounts>,
+        pairing: Arc<Pairing>,
         store: Arc<Store>,
         sources: Sources,
     ) -> Arc<Self> {
@@ -102,6 +106,7 @@ impl Http {
             telemetry,
             verifier: accounts.verifier.clone(),
             accounts,
+            pairing,
             store,
             sources,
             started: Instant::now(),
@@ -153,6 +158,7 @@ impl Http {
             .routes(routes!(accounts::refresh))
             .routes(routes!(accounts::logout))
             .routes(routes!(accounts::me))
+            .routes(routes!(pairing::pair))
             .routes(routes!(rooms::rooms))
             .routes(routes!(rooms::room))
             .routes(routes!(rooms::participants))

@@ -1,11 +1,13 @@
 //! Short-lived, shared state. Every operation is one whole step of the domain, never read-decide-write,
 //! and is given the time instead of looking at a clock.
 
+mod pairings;
 mod rooms;
 mod session;
 mod sessions;
 mod turns;
 
+pub use pairings::{Invitation, Invited, Pairings};
 pub use rooms::{Entered, Journal, Member, Relayed, RoomError, RoomLimits, Rooms};
 pub use session::{Shown, Status};
 pub use sessions::{

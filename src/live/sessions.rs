@@ -82,6 +82,8 @@ pub struct SessionSummary {
 #[derive(Debug)]
 struct Presence {
     device: Device,
+    /// The login of a token that is good for one session alone.
+    pass: Option<Box<str>>,
     sessions: SmallVec<[SessionId; 1]>,
 }
 
@@ -127,6 +129,7 @@ impl Sessions {
         let sessions = {
             let mut presence = self.peers.entry(peer).or_insert_with(|| Presence {
                 device,
+                pass: None,
                 sessions: SmallVec::new(),
             });
             if presence.device == device {
@@ -143,7 +146,7 @@ impl Sessions {
     }
 
     /// Puts a peer into a session, which begins if it does not exist. `fallback` is the device of a
-    /// peer that has not registered.
+    /// peer that has not registered, `pass` the login of a token that is good for this session alone.
     ///
     /// # Errors
     ///
@@ -152,6 +155,7 @@ impl Sessions {
         &self,
         peer: PeerId,
         fallback: Option<Device>,
+        pass: Option<&str>,
         id: &SessionId,
         now: Moment,
     ) -> Result<Joined, SessionError> {
@@ -159,6 +163,7 @@ impl Sessions {
             Entry::Occupied(entry) => entry.into_ref(),
             Entry::Vacant(entry) => entry.insert(Presence {
                 device: fallback.ok_or(SessionError::NotRegistered)?,
+                pass: None,
                 sessions: SmallVec::new(),
             }),
         };
@@ -167,6 +172,7 @@ impl Sessions {
             return Err(SessionError::TooManySessions);
         }
         let device = presence.device;
+        presence.pass = pass.map(Into::into);
         let mut session = match self.sessions.entry(id.clone()) {
             Entry::Occupied(entry) => entry.into_ref(),
             Entry::Vacant(entry) => {
@@ -229,6 +235,24 @@ impl Sessions {
         let mut session = self.sessions.get_mut(id).ok_or(SessionError::NotMember)?;
         session.device(peer).ok_or(SessionError::NotMember)?;
         Ok(session.displayed(peer, seq))
+    }
+
+    /// What a peer is in a session, if it is in it.
+    pub fn device(&self, peer: PeerId, id: &SessionId) -> Option<Device> {
+        self.sessions.get(id)?.device(peer)
+    }
+
+    /// The phone of a session with this socket id.
+    pub fn phone(&self, id: &SessionId, socket: &str) -> Option<PeerId> {
+        let session = self.sessions.get(id)?;
+        let mut members = session.members();
+        let phone = members.find(|peer| peer.socket.as_str() == socket)?;
+        (session.device(phone) == Some(Device::Mobile)).then_some(phone)
+    }
+
+    /// The login of a peer whose token is good for one session alone.
+    pub fn pass_of(&self, peer: PeerId) -> Option<Box<str>> {
+        self.peers.get(&peer)?.pass.clone()
     }
 
     /// The session of a peer that is in one and no other.
@@ -374,11 +398,11 @@ mod tests {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
 
-        let refused = sessions.join(peer(1), None, &id("a"), now);
+        let refused = sessions.join(peer(1), None, None, &id("a"), now);
         assert_eq!(refused, Err(SessionError::NotRegistered));
 
         sessions.register(peer(1), Device::Mobile);
-        let joined = sessions.join(peer(1), None, &id("a"), now).unwrap();
+        let joined = sessions.join(peer(1), None, None, &id("a"), now).unwrap();
         assert!(joined.status.has_mobile && !joined.status.has_monitor);
     }
 
@@ -388,8 +412,8 @@ mod tests {
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Mobile);
         sessions.register(peer(2), Device::Monitor);
-        sessions.join(peer(1), None, &id("a"), now).unwrap();
-        sessions.join(peer(2), None, &id("a"), now).unwrap();
+        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+        sessions.join(peer(2), None, None, &id("a"), now).unwrap();
 
         let scanned = sessions.scan(peer(1), &id("a"), now).unwrap();
         assert_eq!((scanned.device, scanned.monitors), (Device::Mobile, 1));
@@ -405,7 +429,7 @@ mod tests {
         let start = Instant::now();
         sessions.register(peer(1), Device::Mobile);
         sessions
-            .join(peer(1), None, &id("a"), at(start, 0))
+            .join(peer(1), None, None, &id("a"), at(start, 0))
             .unwrap();
         sessions.scan(peer(1), &id("a"), at(start, 1)).unwrap();
         sessions.forget(peer(1), at(start, 2));
@@ -414,7 +438,7 @@ mod tests {
         assert!(sessions.sweep(hour, at(start, 3601)).is_empty());
         sessions.register(peer(1), Device::Mobile);
         let back = sessions
-            .join(peer(1), None, &id("a"), at(start, 3601))
+            .join(peer(1), None, None, &id("a"), at(start, 3601))
             .unwrap();
         assert!(!back.again);
         assert_eq!(sessions.sweep(hour, at(start, 7201)), vec![id("a")]);
@@ -435,7 +459,7 @@ mod tests {
             (3, Device::Monitor),
         ] {
             sessions.register(peer(n), device);
-            sessions.join(peer(n), None, &id("a"), now).unwrap();
+            sessions.join(peer(n), None, None, &id("a"), now).unwrap();
         }
         for seq in 1..=70 {
             let scan = Shown {
@@ -465,17 +489,17 @@ mod tests {
         for n in 1..=2 {
             sessions.register(peer(n), Device::Mobile);
         }
-        sessions.join(peer(1), None, &id("a"), now).unwrap();
-        sessions.join(peer(1), None, &id("b"), now).unwrap();
-        let third = sessions.join(peer(1), None, &id("c"), now);
+        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+        sessions.join(peer(1), None, None, &id("b"), now).unwrap();
+        let third = sessions.join(peer(1), None, None, &id("c"), now);
         assert_eq!(third, Err(SessionError::TooManySessions));
-        sessions.join(peer(1), None, &id("a"), now).unwrap();
+        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
 
-        sessions.join(peer(2), None, &id("c"), now).unwrap();
-        let fourth = sessions.join(peer(2), None, &id("d"), now);
+        sessions.join(peer(2), None, None, &id("c"), now).unwrap();
+        let fourth = sessions.join(peer(2), None, None, &id("d"), now);
         assert_eq!(fourth, Err(SessionError::NodeFull));
         sessions.leave(peer(1), &id("a"), now).unwrap();
-        sessions.join(peer(2), None, &id("d"), now).unwrap();
+        sessions.join(peer(2), None, None, &id("d"), now).unwrap();
         assert_eq!(sessions.totals().total, 3);
     }
 
@@ -484,7 +508,7 @@ mod tests {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Mobile);
-        sessions.join(peer(1), None, &id("a"), now).unwrap();
+        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
         sessions.register(peer(1), Device::Monitor);
 
         let page = sessions.page(None, 10);

@@ -1,7 +1,8 @@
 //! Devices: which one a client is, where it leaves, whether it is there.
 
-use super::payload::{
-    ClientLeft, Heartbeat, LeaveSession, LeftSession, RegisterClient, Registered,
+use super::{
+    pairing::Pairing,
+    payload::{ClientLeft, Heartbeat, LeaveSession, LeftSession, RegisterClient, Registered},
 };
 use crate::{
     event::{
@@ -23,6 +24,8 @@ pub struct ScanServices {
     pub turns: Arc<Turns>,
     /// What was scanned.
     pub ledger: Ledger,
+    /// Who is invited where.
+    pub pairing: Arc<Pairing>,
     /// What becomes of scans while the database is away.
     pub without_store: WithoutStore,
     /// The token's device role is binding (`STRICT_DEVICE_ROLE`).
@@ -55,9 +58,11 @@ impl ClientEvent<ScanServices> for RegisterClient {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Event(PushName::Registered);
+    const PAIRED: bool = true;
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
-        if scan.strict_device_role && cx.identity.device.is_some_and(|d| d != self.role) {
+        let binding = scan.strict_device_role || cx.identity.scope.is_some();
+        if binding && cx.identity.device.is_some_and(|d| d != self.role) {
             return Err(Refusal::new(Code::Forbidden, Text::RoleIsBinding).into());
         }
         scan.sessions.register(cx.peer, self.role);
@@ -74,6 +79,7 @@ impl ClientEvent<ScanServices> for LeaveSession {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Ack;
+    const PAIRED: bool = true;
 
     fn about(&self) -> About<'_> {
         About {
@@ -99,6 +105,7 @@ impl ClientEvent<ScanServices> for Heartbeat {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Event(PushName::HeartbeatAck);
+    const PAIRED: bool = true;
 
     async fn handle(self, cx: &Context, _: &ScanServices) -> Result<Decision, Rejection> {
         Ok(Decision::reply(&cx.now.unix_ms))
@@ -115,16 +122,17 @@ impl ScanServices {
     }
 }
 
-fn farewell(peer: PeerId, left: Departure) -> [Effect; 2] {
+/// Takes a peer out of a session's room and tells the others there.
+pub(super) fn farewell(peer: PeerId, left: Departure) -> [Effect; 2] {
     let announcement = ClientLeft {
         socket_id: peer.socket,
         status: left.status,
     };
     let room = Room::Session(left.session);
     [
-        Effect::Exit(room.clone()),
+        Effect::Exit(room.clone(), peer),
         Effect::Emit {
-            to: Target::Others(room),
+            to: Target::Room(room),
             event: PushName::ClientLeft,
             payload: Payload::of(&announcement),
         },

@@ -60,6 +60,99 @@ pub struct NavigateDisplayed {
     pub(super) session_id: Option<SessionId>,
 }
 
+/// `session:create`, with or without `{ sessionId? }`.
+#[derive(Debug)]
+pub struct SessionCreate {
+    pub(super) session_id: Option<SessionId>,
+}
+
+impl<'de> Deserialize<'de> for SessionCreate {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Default, Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Wanted {
+            #[serde(default, deserialize_with = "optional_session_id")]
+            session_id: Option<SessionId>,
+        }
+        let wanted = Option::<Wanted>::deserialize(deserializer)?;
+        let Wanted { session_id } = wanted.unwrap_or_default();
+        Ok(Self { session_id })
+    }
+}
+
+/// How a phone shows that it was invited: `{ sessionId, pairingToken }` or `{ pairingCode }`.
+#[derive(Debug)]
+pub enum Given {
+    /// From the QR code.
+    Token {
+        /// The session that it is for.
+        session: SessionId,
+        /// The token.
+        token: String,
+    },
+    /// Typed by hand.
+    Code(u32),
+}
+
+impl Given {
+    pub(super) fn session(&self) -> Option<&SessionId> {
+        match self {
+            Self::Token { session, .. } => Some(session),
+            Self::Code(_) => None,
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Given {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Digits {
+            Number(u32),
+            Text(String),
+        }
+        #[derive(Deserialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Fields {
+            #[serde(default, deserialize_with = "optional_session_id")]
+            session_id: Option<SessionId>,
+            #[serde(default)]
+            pairing_token: Option<String>,
+            #[serde(default)]
+            pairing_code: Option<Digits>,
+        }
+        let fields = Fields::deserialize(deserializer)?;
+        match (fields.session_id, fields.pairing_token, fields.pairing_code) {
+            (Some(session), Some(token), _) => Ok(Self::Token { session, token }),
+            (_, None, Some(Digits::Number(code))) => Ok(Self::Code(code)),
+            (_, None, Some(Digits::Text(text))) => text
+                .trim()
+                .parse()
+                .map(Self::Code)
+                .map_err(|_| de::Error::custom("pairingCode must be six digits")),
+            _ => Err(de::Error::custom(
+                "sessionId and pairingToken, or pairingCode, are needed",
+            )),
+        }
+    }
+}
+
+/// `session:join`.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub struct SessionJoin {
+    pub(super) given: Given,
+}
+
+/// `session:unpair { sessionId, socketId }`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct SessionUnpair {
+    #[serde(deserialize_with = "session_id")]
+    pub(super) session_id: SessionId,
+    pub(super) socket_id: String,
+}
+
 /// `heartbeat`, whatever is sent along.
 #[derive(Debug)]
 pub struct Heartbeat;
@@ -109,6 +202,41 @@ pub(super) struct ClientLeft {
 pub(super) struct LeftSession<'a> {
     pub(super) success: bool,
     pub(super) session_id: &'a SessionId,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct SessionCreated<'a> {
+    pub(super) session_id: &'a SessionId,
+    pub(super) pairing_token: String,
+    pub(super) pairing_code: String,
+    pub(super) expires_in: u64,
+    pub(super) pairing_url: String,
+}
+
+/// `session:paired`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Paired<'a> {
+    pub(super) session_id: &'a SessionId,
+    pub(super) at: u64,
+    pub(super) socket_id: SocketId,
+}
+
+/// `session:unpaired`.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Unpaired<'a> {
+    pub(super) session_id: &'a SessionId,
+    pub(super) at: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct PairedAck<'a> {
+    pub(super) success: bool,
+    pub(super) session_id: &'a SessionId,
+    pub(super) at: u64,
 }
 
 /// `navigate` as the ledger keeps it: [`placed`] adds what is missing.

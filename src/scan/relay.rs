@@ -20,6 +20,7 @@ impl ClientEvent<ScanServices> for ScanOrder {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Ack;
+    const PAIRED: bool = true;
 
     fn traceparent(&self) -> Option<&str> {
         self.traceparent.as_deref()
@@ -154,6 +155,7 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
     const QUOTA: QuotaClass = QuotaClass::Signal;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Ack;
+    const PAIRED: bool = true;
 
     fn about(&self) -> About<'_> {
         About {

@@ -3,12 +3,14 @@
 
 use super::{
     handle::{EVERYWHERE, MAX_BYTES, ScanServices},
+    pairing::paired,
     payload::{ClientJoined, JoinSession, JoinedSession, placed},
 };
 use crate::{
     event::{
-        About, ClientEvent, Context, Decision, Device, Effect, EventName, Fact, Moment, Namespace,
-        Payload, PushName, Rejection, Reply, Room, Sequel, SessionId, Target, utc,
+        About, ClientEvent, Code, Context, Decision, Device, Effect, EventName, Fact, Moment,
+        Namespace, Payload, PushName, Refusal, Rejection, Reply, Room, Sequel, SessionId, Target,
+        Text, utc,
     },
     live::Joined,
     store::{KeptScan, REPLAYED, Sequence},
@@ -25,6 +27,7 @@ impl ClientEvent<ScanServices> for JoinSession {
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Event(PushName::JoinedSession);
+    const PAIRED: bool = true;
 
     fn about(&self) -> About<'_> {
         About {
@@ -34,10 +37,54 @@ impl ClientEvent<ScanServices> for JoinSession {
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
+        let identity = &cx.identity;
+        if identity
+            .scope
+            .as_ref()
+            .is_some_and(|only| *only != self.session_id)
+        {
+            return Err(Refusal::new(Code::Forbidden, Text::OtherSession).into());
+        }
+        let session = self.session_id.clone();
+        let decision = self.join(cx, scan, identity.device).await?;
+        let login = identity
+            .login
+            .as_deref()
+            .filter(|_| identity.scope.is_some());
+        if login.is_some_and(|login| scan.pairing.invitations.arrived(login)) {
+            let room = Target::Room(Room::Session(session.clone()));
+            return Ok(decision.then(paired(cx, &session, room)));
+        }
+        Ok(decision)
+    }
+}
+
+impl JoinSession {
+    /// Into a session, with nothing to catch up with.
+    pub(super) fn plain(session_id: SessionId) -> Self {
+        Self {
+            session_id,
+            last_seq: None,
+            epoch: None,
+        }
+    }
+
+    /// Takes the caller in. `fallback` is its device where it has not registered.
+    pub(super) async fn join(
+        self,
+        cx: &Context,
+        scan: &ScanServices,
+        fallback: Option<Device>,
+    ) -> Result<Decision, Rejection> {
         let turn = scan.turns.of(&self.session_id).await;
+        let pass = cx
+            .identity
+            .login
+            .as_deref()
+            .filter(|_| cx.identity.scope.is_some());
         let joined = scan
             .sessions
-            .join(cx.peer, cx.identity.device, &self.session_id, cx.now)?;
+            .join(cx.peer, fallback, pass, &self.session_id, cx.now)?;
         let epoch = scan.ledger.epoch().await;
         let sequence = scan.ledger.sequence(&self.session_id).await.ok();
         let known = epoch.as_deref().zip(sequence);
@@ -72,13 +119,13 @@ impl ClientEvent<ScanServices> for JoinSession {
             return Ok(entrance.enter(decision).during(turn));
         }
         // It is not to see what is new before what is old.
-        decision = decision.then(Effect::Exit(entrance.room())).during(turn);
+        decision = decision
+            .then(Effect::Exit(entrance.room(), cx.peer))
+            .during(turn);
         decision.sequel = Some(catch_up(entrance, missed.into()));
         Ok(decision)
     }
-}
 
-impl JoinSession {
     /// The place after which it is to be told everything: after the last one that it knows, or, without one,
     /// after the last one that any monitor was there for.
     fn missed_from(&self, device: Device, epoch: &str, at: Sequence) -> Option<u64> {

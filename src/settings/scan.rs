@@ -21,6 +21,8 @@ pub struct Scan {
     pub sweep_interval: Duration,
     /// What becomes of scans while the database is away.
     pub without_store: WithoutStore,
+    /// Where the QR code of an invitation leads to; `sid` and `t` are added.
+    pub pairing_url: String,
 }
 
 impl Scan {
@@ -32,6 +34,7 @@ impl Scan {
                 Duration::from_mins(10),
                 "10m",
             )?,
+            pairing_url: env.text("PAIRING_URL_BASE").unwrap_or("/pair").to_owned(),
             without_store: match env.text("SCAN_WITHOUT_STORE").unwrap_or("relay") {
                 "relay" => WithoutStore::Relay,
                 "refuse" => WithoutStore::Refuse,

@@ -196,6 +196,22 @@ impl Store {
         Ok(())
     }
 
+    /// Ends the pass of a phone that has no account. Once is enough.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn end_pass(&self, login: &str, now: OffsetDateTime) -> Result<(), StoreError> {
+        const SQL: &str =
+            "INSERT INTO ended_passes (login, at) VALUES ($1, $2) ON CONFLICT (login) DO NOTHING";
+        let ended = async {
+            on!(self, pool => sqlx::query(SQL).bind(login).bind(now).execute(pool).await.map(|_| ()))
+        };
+        self.run(StoreOp::Revoke, ended).await?;
+        self.login_ended.notify_one();
+        Ok(())
+    }
+
     /// The login that a refresh token belongs to.
     ///
     /// # Errors
@@ -215,7 +231,8 @@ impl Store {
     ///
     /// [`StoreError::Away`].
     pub async fn revoked_since(&self, since: OffsetDateTime) -> Result<Vec<String>, StoreError> {
-        const SQL: &str = "SELECT id FROM logins WHERE revoked_at > $1";
+        const SQL: &str = "SELECT id FROM logins WHERE revoked_at > $1 \
+                           UNION ALL SELECT login FROM ended_passes WHERE at > $1";
         let ended =
             async { on!(self, pool => sqlx::query_scalar(SQL).bind(since).fetch_all(pool).await) };
         self.run(StoreOp::Revoke, ended).await

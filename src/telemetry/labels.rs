@@ -145,6 +145,8 @@ label! {
         Logout = "/api/auth/logout",
         /// `/api/auth/me`
         Me = "/api/auth/me",
+        /// `/api/pair`
+        Pair = "/api/pair",
         /// `/api/ice-servers`
         IceServers = "/api/ice-servers",
         /// `/api/rooms`
@@ -162,7 +164,7 @@ impl HttpRoute {
     /// The method that the route takes, as a label value.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::Register | Self::Login | Self::Refresh | Self::Logout => "POST",
+            Self::Register | Self::Login | Self::Refresh | Self::Logout | Self::Pair => "POST",
             Self::ChangeLogLevel => "PUT",
             Self::Other => "other",
             _ => "GET",
