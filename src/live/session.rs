@@ -45,6 +45,8 @@ pub(super) struct Session {
     members: SmallVec<[(PeerId, Device); 2]>,
     /// The newest scans, and which monitors have shown them.
     shown: VecDeque<(Shown, SmallVec<[PeerId; 1]>)>,
+    /// A monitor that is being sent what no monitor was there for.
+    claimed_by: Option<PeerId>,
     scanned: bool,
     created_ms: u64,
     last_activity: Instant,
@@ -56,6 +58,7 @@ impl Session {
         Self {
             members: SmallVec::new(),
             shown: VecDeque::new(),
+            claimed_by: None,
             scanned: false,
             created_ms: now.unix_ms,
             last_activity: now.instant,
@@ -73,6 +76,23 @@ impl Session {
     /// Removes a member, if it is one.
     pub(super) fn leave(&mut self, peer: PeerId) {
         self.members.retain(|(p, _)| *p != peer);
+        self.settle(peer);
+    }
+
+    /// Whether this peer is the one that is sent what no monitor was there for: the first that asks, until
+    /// it has it all or is gone.
+    pub(super) fn claim(&mut self, peer: PeerId) -> bool {
+        *self.claimed_by.get_or_insert(peer) == peer
+    }
+
+    /// It has it all, or is gone.
+    pub(super) fn settle(&mut self, peer: PeerId) {
+        self.claimed_by = self.claimed_by.filter(|by| *by != peer);
+    }
+
+    /// Whether what is scanned now is seen: by a monitor, and not before what nobody has seen yet.
+    pub(super) fn seen(&self) -> bool {
+        self.claimed_by.is_none() && self.monitors() > 0
     }
 
     /// What a member is here.

@@ -46,6 +46,8 @@ pub struct Scanned {
     pub device: Device,
     /// How many monitors are in the session.
     pub monitors: usize,
+    /// Nobody else needs to be sent it: a monitor is, or asks for what it missed.
+    pub seen: bool,
 }
 
 /// A peer is out of a session.
@@ -210,7 +212,22 @@ impl Sessions {
         Ok(Scanned {
             device,
             monitors: session.monitors(),
+            seen: session.seen(),
         })
+    }
+
+    /// Whether a monitor is the one that is sent what no monitor was there for: the first that asks, until
+    /// [`Sessions::settle`] or until it is gone.
+    pub fn claim(&self, peer: PeerId, id: &SessionId) -> bool {
+        let mut session = self.sessions.get_mut(id);
+        session.as_mut().is_some_and(|session| session.claim(peer))
+    }
+
+    /// A monitor was sent what no monitor was there for.
+    pub fn settle(&self, peer: PeerId, id: &SessionId) {
+        if let Some(mut session) = self.sessions.get_mut(id) {
+            session.settle(peer);
+        }
     }
 
     /// This scan is about to be sent to the session's monitors, who may say that they have shown it.
@@ -417,6 +434,7 @@ mod tests {
 
         let scanned = sessions.scan(peer(1), &id("a"), now).unwrap();
         assert_eq!((scanned.device, scanned.monitors), (Device::Mobile, 1));
+        assert!(scanned.seen);
         let stranger = sessions.scan(peer(3), &id("a"), now);
         assert_eq!(stranger, Err(SessionError::NotMember));
         let nowhere = sessions.scan(peer(1), &id("b"), now);
@@ -480,6 +498,26 @@ mod tests {
         assert!(shown(2, 71).is_none(), "not yet");
         let stranger = sessions.displayed(peer(4), &id("a"), 70);
         assert_eq!(stranger.unwrap_err(), SessionError::NotMember);
+    }
+
+    #[test]
+    fn what_nobody_saw_is_for_one_monitor_until_that_one_has_it_or_is_gone() {
+        let sessions = Sessions::new(10, 10);
+        let now = at(Instant::now(), 0);
+        for n in 1..=3 {
+            sessions.register(peer(n), Device::Monitor);
+            sessions.join(peer(n), None, None, &id("a"), now).unwrap();
+        }
+        let seen = || sessions.scan(peer(3), &id("a"), now).unwrap().seen;
+
+        assert!(sessions.claim(peer(1), &id("a")) && sessions.claim(peer(1), &id("a")));
+        assert!(!sessions.claim(peer(2), &id("a")));
+        assert!(!seen(), "not before what is older");
+        sessions.forget(peer(1), now);
+        assert!(seen());
+        assert!(sessions.claim(peer(2), &id("a")));
+        sessions.settle(peer(2), &id("a"));
+        assert!(seen());
     }
 
     #[test]

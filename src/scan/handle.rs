@@ -6,8 +6,9 @@ use super::{
 };
 use crate::{
     event::{
-        About, ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment,
-        Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, Target, Text,
+        About, ClientEvent, Code, Context, Decision, Departed, Device, Effect, EventName, Fact,
+        Moment, Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, SessionId,
+        Target, Text,
     },
     live::{Departure, SessionError, Sessions, Turns},
     settings::WithoutStore,
@@ -113,6 +114,15 @@ impl ClientEvent<ScanServices> for Heartbeat {
 }
 
 impl ScanServices {
+    /// Whether a peer is one of the session's monitors.
+    pub(super) fn monitor_of(&self, peer: PeerId, session: &SessionId) -> Result<(), Refusal> {
+        match self.sessions.device(peer, session) {
+            Some(Device::Monitor) => Ok(()),
+            Some(Device::Mobile) => Err(Refusal::new(Code::Forbidden, Text::MonitorsOnly)),
+            None => Err(Refusal::new(Code::Forbidden, Text::NotInSession)),
+        }
+    }
+
     /// Takes a disconnected peer out of all its sessions; the others there are told.
     pub fn departed(&self, peer: PeerId, now: Moment) -> Departed {
         let left = self.sessions.forget(peer, now);

@@ -11,7 +11,7 @@ use super::{
 use crate::{
     event::{
         About, ClientEvent, Code, Context, Decision, Device, Effect, EventName, Moment, Namespace,
-        Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, SessionId, Target, Text, utc,
+        Payload, PushName, Refusal, Rejection, Reply, Room, SessionId, Target, Text, utc,
     },
     guard::{Claims, Keyed, Verifier},
     live::{Invitation, Invited, Pairings},
@@ -263,16 +263,5 @@ pub(super) fn paired(cx: &Context, session: &SessionId, to: Target) -> Effect {
             at: cx.now.unix_ms,
             socket_id: cx.peer.socket,
         }),
-    }
-}
-
-impl ScanServices {
-    /// Whether a peer is one of the session's monitors.
-    fn monitor_of(&self, peer: PeerId, session: &SessionId) -> Result<(), Refusal> {
-        match self.sessions.device(peer, session) {
-            Some(Device::Monitor) => Ok(()),
-            Some(Device::Mobile) => Err(Refusal::new(Code::Forbidden, Text::MonitorsOnly)),
-            None => Err(Refusal::new(Code::Forbidden, Text::NotInSession)),
-        }
     }
 }

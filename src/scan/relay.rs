@@ -50,7 +50,7 @@ impl ClientEvent<ScanServices> for ScanOrder {
             nonce: self.nonce.clone(),
             order: self.order_no.clone(),
             navigate: navigate.raw().get().into(),
-            seen: scanned.monitors > 0,
+            seen: scanned.seen,
             at: utc(cx.now.unix_ms),
         });
         let written = written.await;
@@ -173,6 +173,7 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
             let which = "sessionId is needed by whoever is not in exactly one session";
             Refusal::new(Code::ValidationError, Text::InvalidPayload(which.into()))
         })?;
+        scan.monitor_of(cx.peer, &session)?;
         let shown = scan.sessions.displayed(cx.peer, &session, self.seq)?;
         let decision = Decision::default();
         let Some(shown) = shown else {

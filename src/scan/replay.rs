@@ -9,18 +9,19 @@ use super::{
 use crate::{
     event::{
         About, ClientEvent, Code, Context, Decision, Device, Effect, EventName, Fact, Moment,
-        Namespace, Payload, PushName, Refusal, Rejection, Reply, Room, Sequel, SessionId, Target,
-        Text, utc,
+        Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, Sequel, SessionId,
+        Target, Text, utc,
     },
     live::Joined,
-    store::{KeptScan, REPLAYED, Sequence},
+    store::{KeptScan, Sequence},
 };
 use serde_json::value::RawValue;
 use smallvec::smallvec;
 use std::collections::VecDeque;
 
-/// So many scans are replayed at once; then the client takes its time. Below the smallest send queue.
-const PART: usize = 50;
+/// So many scans are replayed at once, in the end up to twice as many; then the client takes its time. The
+/// smallest send queue holds 64.
+const PART: usize = 25;
 
 impl ClientEvent<ScanServices> for JoinSession {
     const NAME: EventName = EventName::JoinSession;
@@ -88,7 +89,11 @@ impl JoinSession {
         let epoch = scan.ledger.epoch().await;
         let sequence = scan.ledger.sequence(&self.session_id).await.ok();
         let known = epoch.as_deref().zip(sequence);
-        let from = known.and_then(|(epoch, at)| self.missed_from(joined.device, epoch, at));
+        let claims = joined.device == Device::Monitor
+            && self.last_seq.is_none()
+            && sequence.is_some_and(|at| at.seen < at.seq)
+            && scan.sessions.claim(cx.peer, &self.session_id);
+        let from = known.and_then(|(epoch, at)| self.missed_from(claims, epoch, at));
         let missed = match from {
             Some(from) => scan
                 .ledger
@@ -97,12 +102,20 @@ impl JoinSession {
                 .unwrap_or_default(),
             None => Vec::new(),
         };
-        let whole = known.is_some_and(|(epoch, at)| self.recovered(epoch, at, &missed));
+        let whole = known.is_some_and(|(epoch, at)| {
+            let next = missed.first().map_or(at.seq + 1, |scan| scan.seq);
+            let expected = match self.last_seq {
+                Some(last) => last.checked_add(1).filter(|_| self.knows(epoch)),
+                None => Some(from.map_or(next, |from| from + 1)),
+            };
+            expected == Some(next)
+        });
         let reply = JoinedSession {
             session_id: &self.session_id,
             status: joined.status,
             seq: sequence.map(|at| at.seq),
-            recovered: self.last_seq.is_none() || whole,
+            // Of what cannot be read, whoever has seen nothing has missed nothing either.
+            recovered: whole || (known.is_none() && self.last_seq.is_none()),
             epoch: epoch.as_deref(),
         };
         let mut decision = Decision::reply(&reply).then(Effect::ActAs(joined.device.into()));
@@ -111,11 +124,12 @@ impl JoinSession {
             session: self.session_id,
             at: cx.now,
             sent: sequence.unwrap_or_default().seq,
-            marks: joined.device == Device::Monitor,
+            claims: claims.then_some(cx.peer),
             scan: scan.clone(),
         };
         if missed.is_empty() {
             // Nothing to catch up with: in, before anybody else has a turn.
+            entrance.scan.sessions.settle(cx.peer, &entrance.session);
             return Ok(entrance.enter(decision).during(turn));
         }
         // It is not to see what is new before what is old.
@@ -126,13 +140,13 @@ impl JoinSession {
         Ok(decision)
     }
 
-    /// The place after which it is to be told everything: after the last one that it knows, or, without one,
-    /// after the last one that any monitor was there for.
-    fn missed_from(&self, device: Device, epoch: &str, at: Sequence) -> Option<u64> {
+    /// The place after which it is to be told everything, if anything: the last one that it knows, or, for
+    /// the one that claims it, the last one that any monitor was there for.
+    fn missed_from(&self, claims: bool, epoch: &str, at: Sequence) -> Option<u64> {
         let from = match self.last_seq {
             Some(last) if self.knows(epoch) => last,
             Some(_) => 0,
-            None if device == Device::Monitor => at.seen,
+            None if claims => at.seen,
             None => at.seq,
         };
         (from < at.seq).then_some(from)
@@ -140,15 +154,6 @@ impl JoinSession {
 
     fn knows(&self, epoch: &str) -> bool {
         self.epoch.as_deref().is_none_or(|known| known == epoch)
-    }
-
-    /// Whether it has missed nothing for good, if it says what it knows.
-    fn recovered(&self, epoch: &str, at: Sequence, missed: &[KeptScan]) -> bool {
-        let Some(last) = self.last_seq else {
-            return true;
-        };
-        let next = missed.first().map_or(at.seq + 1, |scan| scan.seq);
-        self.knows(epoch) && last.checked_add(1) == Some(next)
     }
 }
 
@@ -167,8 +172,8 @@ struct Entrance {
     at: Moment,
     /// Everything up to this place was sent.
     sent: u64,
-    /// That is to be remembered: no other monitor is to get it who does not ask.
-    marks: bool,
+    /// Who was sent what no monitor was there for: that is to be remembered.
+    claims: Option<PeerId>,
     announcement: Option<Payload>,
 }
 
@@ -206,7 +211,7 @@ fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
                 .await?;
             entrance.sent = newer.last().map_or(entrance.sent, |scan| scan.seq);
             missed.extend(newer);
-            if missed.len() > PART + REPLAYED / 2 {
+            if missed.len() > 2 * PART {
                 // So many came meanwhile that nobody is to wait for them.
                 turn = None;
             }
@@ -222,12 +227,10 @@ fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
             decision.sequel = Some(catch_up(entrance, missed));
             return Ok(decision);
         };
-        if entrance.marks {
-            entrance
-                .scan
-                .ledger
-                .mark_seen(&entrance.session, entrance.sent)
-                .await?;
+        if let Some(peer) = entrance.claims {
+            let ledger = &entrance.scan.ledger;
+            ledger.mark_seen(&entrance.session, entrance.sent).await?;
+            entrance.scan.sessions.settle(peer, &entrance.session);
         }
         Ok(entrance.enter(decision).during(turn))
     })

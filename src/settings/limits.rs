@@ -103,7 +103,8 @@ impl Limits {
                 "1000000",
             )?,
             inbox: count("INBOX_MAX", 256, 1_000_000, "256")?,
-            send_queue: count("SEND_QUEUE_MAX", 4096, 1_000_000, "4096")?,
+            // A part of a replay must fit.
+            send_queue: env.number("SEND_QUEUE_MAX", 4096, 64..=1_000_000, "4096")?,
         })
     }
 }
