@@ -3,6 +3,7 @@
 const page = (component) => ({ severity: 'page', component });
 const ticket = (component) => ({ severity: 'ticket', component });
 const SENT = 'signalbox_scan_flows_total{outcome="sent"}';
+const NOT_STORED = 'signalbox_scan_flows_total{outcome="storage_failed"}';
 const REFUSED = 'signalbox_handshakes_total{result=~"no_token|bad_token|limited|origin"}';
 
 /** Counts something that must never happen: told for as long as the window reaches back. */
@@ -11,7 +12,8 @@ const rose = (metric, window) => `increase(${metric}[${window}]) > 0`;
 export const groups = [
   {
     name: 'signalbox-scans',
-    why: `Scans that do not arrive without being counted as failed: nobody scans, one hangs, or they never reach us.`,
+    why: `Scans that do not arrive without being counted as failed: nobody scans, one hangs, or they never reach us. And scans
+that are not kept: the database is a part, but what it costs is scans.`,
     rules: [
       {
         alert: 'CanaryStale',
@@ -32,7 +34,7 @@ unless signalbox_draining == 1`,
       },
       {
         alert: 'ScansStuck',
-        why: `A scan takes under a millisecond. One that is 30 s old hangs, and a hang counts as nothing until it ends. Twice in
+        why: `A scan takes a few milliseconds. One that is 30 s old hangs, and a hang counts as nothing until it ends. Twice in
 30 s, so that one scan that was slow once wakes nobody.`,
         expr: 'signalbox_scan_oldest_unacked_seconds > 30',
         for: '30s',
@@ -43,6 +45,20 @@ unless signalbox_draining == 1`,
         check: 'signalbox_scans_in_flight{instance="{{ $labels.instance }}"}',
         board: 'signalbox-scan-flow',
         flows: 'event=scanOrder&min_ms=1000',
+      },
+      {
+        alert: 'ScansNotStored',
+        why: `A scan that was not stored shows for up to a minute, so 2 minutes are about one of trouble: one hiccup of the
+database wakes nobody. The canary's scans do not count: somebody scans.`,
+        expr: rose(NOT_STORED, '1m'),
+        for: '2m',
+        labels: page('scan'),
+        node: true,
+        summary: 'The database of {{ $labels.instance }} did not take {{ $value | humanize }} scans in the last minute.',
+        impact: 'With SCAN_WITHOUT_STORE=relay these scans open orders, but are not kept: a monitor that is away never gets them. With refuse no order opens and the phone shows UNAVAILABLE.',
+        check: 'signalbox_store_up{instance="{{ $labels.instance }}"}',
+        board: 'signalbox-runtime',
+        flows: 'event=scanOrder',
       },
       {
         record: 'signalbox:scans_sent:increase30m',
@@ -176,7 +192,8 @@ and sum by (job) (increase(${REFUSED}[15m])) >= 50`,
   },
   {
     name: 'signalbox-store',
-    why: `The database. Scans and signaling go on without it, so tickets; accounts do not.`,
+    why: `The database. Signaling goes on without it, accounts do not: tickets. That scans are not kept meanwhile pages as
+ScansNotStored.`,
     rules: [
       {
         alert: 'StoreDown',
@@ -186,7 +203,7 @@ and sum by (job) (increase(${REFUSED}[15m])) >= 50`,
         labels: ticket('store'),
         node: true,
         summary: '{{ $labels.instance }} cannot reach its database.',
-        impact: 'Nobody can log in or register there; what happens in rooms waits in memory to be written.',
+        impact: 'Scans there are relayed without being kept, or refused; nobody can log in or register; what happens in rooms waits in memory.',
         check: 'signalbox_store_changes_waiting{instance="{{ $labels.instance }}"}',
         board: 'signalbox-runtime',
         flows: 'outcome=failed',
@@ -201,7 +218,7 @@ average, because a scrape is a glance.`,
         labels: ticket('store'),
         node: true,
         summary: '{{ $value | humanizePercentage }} of the database connections of {{ $labels.instance }} are busy.',
-        impact: 'Logging in becomes slow, then answers UNAVAILABLE.',
+        impact: 'Logging in becomes slow, then answers UNAVAILABLE. With PostgreSQL scans become slow, too, and then are not kept.',
         check: 'topk(3, sum by (op) (rate(signalbox_store_operation_seconds_sum{instance="{{ $labels.instance }}"}[5m])))',
         board: 'signalbox-runtime',
         flows: 'outcome=failed',
@@ -209,14 +226,14 @@ average, because a scrape is a glance.`,
       {
         alert: 'SlowStore',
         why: `An operation takes about a millisecond, its limit is 2 s. One in a hundred over 250 ms for 10 minutes is a disk or
-server in trouble. A node at rest makes some 400 operations in 10 minutes; under 100, one is no percentile.`,
+server in trouble. A node at rest makes some 600 operations in 10 minutes; under 100, one is no percentile.`,
         expr: `histogram_quantile(0.99, sum by (job, instance, le) (rate(signalbox_store_operation_seconds_bucket[10m]))) > 0.25
 and sum by (job, instance) (increase(signalbox_store_operation_seconds_count[10m])) >= 100`,
         for: '10m',
         labels: ticket('store'),
         node: true,
         summary: 'One in a hundred database operations of {{ $labels.instance }} takes {{ $value | humanizeDuration }} or longer.',
-        impact: 'Logging in and reading rooms are slow; a little worse and they time out.',
+        impact: 'Each scan waits for the database before it is relayed; logging in and reading rooms are slow. A little worse and they time out.',
         check: 'topk(3, sum by (op) (rate(signalbox_store_operation_seconds_sum{instance="{{ $labels.instance }}"}[10m])) / sum by (op) (rate(signalbox_store_operation_seconds_count{instance="{{ $labels.instance }}"}[10m])))',
         board: 'signalbox-runtime',
         flows: 'min_ms=250',

@@ -14,7 +14,7 @@ const NEUTRAL = steps('blue', []);
 
 /** What a label's value always looks like. */
 export const OUTCOMES = {
-  sent: 'green', ok: 'green', unwatched: 'purple', refused: 'orange', failed: 'red', relay_failed: 'red', shed: 'dark-red', error: 'red', timeout: 'dark-red',
+  sent: 'green', ok: 'green', queued: 'purple', duplicate: 'blue', refused: 'orange', failed: 'red', relay_failed: 'red', storage_failed: 'super-light-red', shed: 'dark-red', error: 'red', timeout: 'dark-red',
 };
 
 /** Text for values: 1 and 0 as words, or what has no traffic. */

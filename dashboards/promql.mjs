@@ -24,8 +24,8 @@ export const canaryAge = `time() - (signalbox_canary_last_success_timestamp_seco
 export const objectives = {
   scan_delivery: {
     title: 'Scan delivery', events: 'scans', objective: 0.995,
-    failed: (over) => over('signalbox_scan_flows_total{@, outcome=~"relay_failed|shed"}'),
-    total: (over) => over('signalbox_scan_flows_total{@, outcome=~"sent|relay_failed|shed"}'),
+    failed: (over) => over('signalbox_scan_flows_total{@, outcome=~"relay_failed|storage_failed|shed"}'),
+    total: (over) => over('signalbox_scan_flows_total{@, outcome=~"sent|queued|duplicate|relay_failed|storage_failed|shed"}'),
   },
   scan_latency: {
     title: 'Scan latency', events: 'navigates', objective: 0.99,

@@ -58,6 +58,6 @@ export default {
 - **BurnCreeping**: above 1 over 3 d and over 6 h. A ticket.
 
 The long window makes an alert worth waking up for, the short one ends it soon after the fault has ended.
-Refused requests, and scans without a monitor, are the client’s doing: they cost nothing.`, { w: 14 }))),
+Refused requests are the client’s doing: they cost nothing. A scan that waits for a monitor is good, as is one that a phone sent again.`, { w: 14 }))),
   ],
 };

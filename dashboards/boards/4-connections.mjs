@@ -122,7 +122,7 @@ export default {
       line(8,
         series('Events received', 'ops', { '{{event}}': rate('signalbox_events_received_total{@}', 'event') }, [
           'What clients ask for, by event. unknown is an event that does not exist.',
-          'scanOrder and heartbeat lead; unknown 0.',
+          'scanOrder, navigate:displayed and heartbeat lead; unknown 0.',
           'one event leaping up: a client in a loop. unknown: a client of another version.',
         ], { many: true, links: [refusedFlows] }),
         series('Events refused', 'ops', { '{{event}}': rate('signalbox_events_received_total{@, outcome="refused"}', 'event') }, [
@@ -133,7 +133,7 @@ export default {
       line(8,
         series('Events sent', 'ops', { '{{event}}': rate('signalbox_events_sent_total{@}', 'event') }, [
           'Packets handed to clients’ sockets, by event.',
-          'navigate follows the scans.',
+          'navigate follows the scans, scan:displayed the monitors that acknowledge them.',
           'error rising: look at what was refused or failed beside it.',
         ], { many: true, links: [board('scan-flow')] }),
         series('Size of payloads', 'bytes', {

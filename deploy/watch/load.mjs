@@ -54,6 +54,13 @@ function inSession(url, user, role, session, options) {
     socket.emit('registerClient', { role });
     socket.emit('joinSession', { sessionId: session });
   });
+  if (role === 'monitor') {
+    socket.on('navigate', (order, shown) => {
+      note('orders opened');
+      // What is replayed asks for no answer.
+      if (shown) setTimeout(shown, 20 + Math.random() * 60);
+    });
+  }
   return socket;
 }
 
@@ -63,22 +70,25 @@ function scan(phone, session) {
     .timeout(10_000)
     .emit('scanOrder', { sessionId: session, orderNo: `A-${Math.floor(Math.random() * 1e6)}`, ts: Date.now() }, (late, ack) => {
       if (late) note('scans not answered');
-      else note(ack.received ? 'scans relayed' : 'scans not relayed');
+      else if (!ack.received) note('scans not relayed');
+      else note(ack.monitors ? 'scans relayed' : 'scans queued');
     });
 }
 
 /** A phone and its monitor; the phone scans every few seconds. */
 function pair(url, name, seconds, options) {
-  inSession(url, `${name}-monitor`, 'monitor', name, options).on('navigate', () => note('orders opened'));
+  inSession(url, `${name}-monitor`, 'monitor', name, options);
   const phone = inSession(url, `${name}-phone`, 'mobile', name, options);
   every(seconds, () => scan(phone, name));
   return phone;
 }
 
-/** A phone whose monitor is switched off. */
-function unwatched(url, name) {
-  const phone = inSession(url, name, 'mobile', name);
+/** A phone whose monitor is switched on now and then: what it scans waits until then. */
+function queued(url, name) {
+  const phone = inSession(url, `${name}-phone`, 'mobile', name);
+  const monitor = inSession(url, `${name}-monitor`, 'monitor', name, { autoConnect: false });
   every(6, () => scan(phone, name));
+  every(30, () => (monitor.connected ? monitor.disconnect() : monitor.connect()));
 }
 
 /** A pair whose phone walks through dead spots: its connection breaks, and it comes back. */
@@ -156,7 +166,7 @@ for (const [n, url] of servers.entries()) {
   for (let i = 0; i < 8; i += 1) pair(url, `packing-${n}-${i}`, 1 + i / 4);
   for (let i = 0; i < 2; i += 1) pair(url, `polling-${n}-${i}`, 3, { transports: ['polling'] });
   pair(url, `upgrading-${n}`, 3, { transports: ['polling', 'websocket'] });
-  unwatched(url, `unwatched-${n}`);
+  queued(url, `queued-${n}`);
   wandering(url, `wandering-${n}`);
   shift(url, `shift-${n}`);
   for (let i = 0; i < 2; i += 1) room(url, `room-${n}-${i}`, 3);

@@ -151,7 +151,7 @@ struct FlowLine {
     event: &'static str,
     /// `ok`, `refused` or `failed`.
     outcome: &'static str,
-    /// Of a scan: `sent`, `unwatched`, `refused`, `relay_failed` or `shed`.
+    /// Of a scan: `sent`, `queued`, `duplicate`, `refused`, `relay_failed`, `storage_failed` or `shed`.
     result: Option<&'static str>,
     code: Option<&'static str>,
     error_id: Option<String>,
@@ -191,7 +191,7 @@ pub(super) struct FlowList {
 #[derive(Serialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 struct HopLine {
-    /// `queue`, `guard`, `decide`, `deliver` or `answer`.
+    /// `queue`, `guard`, `decide`, `persist`, `deliver` or `answer`.
     name: &'static str,
     /// After the event arrived.
     start_ms: f64,

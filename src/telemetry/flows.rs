@@ -96,7 +96,8 @@ impl Kept {
 impl Flow {
     /// Why it is kept.
     pub fn kept(&self) -> Kept {
-        if self.outcome == Outcome::Failed {
+        // A scan that is not in the ledger is our doing, however it was answered.
+        if self.outcome == Outcome::Failed || self.result == Some(FlowOutcome::StorageFailed) {
             Kept::Failed
         } else if self.is_slow() {
             Kept::Slow

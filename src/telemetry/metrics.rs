@@ -298,7 +298,7 @@ impl Metrics {
         let store_seconds = make.add(HistogramVec::new(
             HistogramOpts::new(
                 "signalbox_store_operation_seconds",
-                "Database operations by kind and result. A rise is a slow disk or server; timeouts mean it is stuck. Rooms and the relay go on without it.",
+                "Database operations by kind and result. A rise is a slow disk or server; timeouts mean it is stuck. Scans wait for enter; rooms go on without it.",
             )
             .buckets(STORE_SECONDS.to_vec()),
             &["op", "result"],

@@ -108,7 +108,7 @@ describe('console', () => {
     await find(page, ` ${careless} `);
     await says(verdict(page), /^Slow hop: decide took 3\d\d ms/);
     assert.equal(new URL(page.url()).hash, `#${flow}`);
-    assert.deepEqual(await page.locator('.hops tbody th').evaluateAll((all) => all.map((th) => th.firstChild.data)), ['queue', 'guard', 'decide', 'deliver', 'answer', 'total']);
+    assert.deepEqual(await page.locator('.hops tbody th').evaluateAll((all) => all.map((th) => th.firstChild.data)), ['queue', 'guard', 'decide', 'persist', 'deliver', 'answer', 'total']);
     assert.match(await page.locator('.hops tr.slow').innerText(), /^decide/);
     const widths = await page.locator('.bar').evaluateAll((all) => all.map((bar) => bar.getBoundingClientRect().width / bar.parentElement.clientWidth));
     assert.ok(widths[2] > 0.95 && widths[0] < 0.05, `the bars are to scale: ${widths}`);

@@ -5,13 +5,15 @@ import { client, token } from '../clients/server.mjs';
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const SDP = { type: 'offer', sdp: 'v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n' };
 
-/** A client that registers, joins and stays in a session. */
+/** A client that registers, joins and stays in a session; a monitor says of each order that it is on its screen. */
 export function member(url, user, role, session, options) {
   const socket = client(url, user, role, { transports: ['websocket'], ...options });
   socket.on('connect', () => {
     socket.emit('registerClient', { role });
     socket.emit('joinSession', { sessionId: session });
   });
+  // What is replayed asks for no answer.
+  if (role === 'monitor') socket.on('navigate', (order, shown) => shown?.());
   return socket;
 }
 
@@ -36,9 +38,16 @@ export function load(urls) {
     every(2000, () => phone.connected && phone.timeout(2000).emitWithAck('heartbeat'));
   }
 
-  function unwatched(url) {
+  /** A phone whose monitor is switched off most of the time: what it scans is queued, then replayed. */
+  function queued(url) {
     const phone = keep(member(url, 'alone', 'mobile', 'alone'));
+    const monitor = keep(member(url, 'alone-monitor', 'monitor', 'alone', { autoConnect: false }));
     every(3000, () => phone.connected && scan(phone, 'alone'));
+    every(10_000, async () => {
+      monitor.connect();
+      await sleep(1000);
+      monitor.disconnect();
+    });
   }
 
   function room(url) {
@@ -95,7 +104,7 @@ export function load(urls) {
   urls.forEach((url) => {
     pair(url, 'packing-1', ['websocket']);
     pair(url, 'packing-2', ['polling']);
-    unwatched(url);
+    queued(url);
     room(url);
     wanderer(url);
     account(url);

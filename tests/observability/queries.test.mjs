@@ -24,7 +24,7 @@ it('fills in the variables of a board, and no others', () => {
 
 it('knows how a fault must show', () => {
   for (const [expr, shown, hidden] of [
-    ['sum(rate(signalbox_scan_flows_total{outcome=~"relay_failed|shed"}[15s]))', [0, 2], [0, 0]],
+    ['sum(rate(signalbox_scan_flows_total{outcome=~"relay_failed|storage_failed|shed"}[15s]))', [0, 2], [0, 0]],
     ['sum(rate(signalbox_log_lines_dropped_total[15s]))', [1], [0]],
     ['sum(rate(x_total{result!~"ok|error"}[15s]))', [1], [0]],
     ['1 - sum(increase(a{outcome="failed"}[60s])) / sum(increase(a[60s]))', [1, 0.9], [1, 1]],

@@ -202,6 +202,11 @@ it('a real Alertmanager inhibits: all nodes, then burns, then components', async
     ['ScanDeliveryBurnCreeping', 'ScansStuck', 'StoreDown'],
   );
   assert.deepEqual(await inhibited(labels('HandshakeBurnSteady'), labels('ScansStuck', a), labels('HandshakeRefusalsHigh')), ['HandshakeRefusalsHigh']);
+  assert.deepEqual(
+    await inhibited(labels('ScansNotStored', a), labels('StoreDown', a), labels('SlowStore', a), labels('StorePoolSaturated', a), labels('StoreDown', b), labels('RoomChangesLost', a)),
+    ['SlowStore', 'StoreDown', 'StorePoolSaturated'],
+  );
+  assert.deepEqual(await inhibited(labels('ScanDeliveryBurnFast'), labels('ScansNotStored', a)), ['ScansNotStored']);
   assert.deepEqual(await inhibited(labels('HandshakeBurnCreeping'), labels('StoreDown', a)), [], 'a ticket inhibits nothing');
   assert.deepEqual(await inhibited(labels('NodeDown', a), labels('CrashLoop', a), labels('CrashLoop', b), labels('ReconnectStorm')), ['CrashLoop']);
 });

@@ -11,17 +11,25 @@ const HOPS = {
   queue: ['waiting for the earlier events of this socket', 'An earlier event of the same socket held it up: look at the flows just before it.'],
   guard: ['limits and permissions', 'Checking limits is work in memory: look at runtime busy.'],
   decide: ['the handler', 'The handler took the time: look at the store, runtime busy and the log lines below.'],
+  persist: ['writing it into the ledger', 'The database took the time: look at its disk, or at the way to its server.'],
   deliver: ['handing it to the sockets of the receivers', 'Many receivers, or a node under load: look at runtime busy.'],
   answer: ['the acknowledgement', 'The answer was late: look at runtime busy.'],
 };
 
 const RESULTS = {
   sent: (f) => `Delivered: handed to ${count(f.monitors, 'monitor')}.`,
-  unwatched: () => '0 monitors: nobody was there to see it. The server did its part; no monitor was in the session.',
+  queued: () => '0 monitors: nobody was there to see it. It is kept, and the first monitor that joins gets it.',
+  duplicate: () => 'Sent again: it was in the ledger already, and was relayed then.',
   refused: () => 'Refused: the client’s doing.',
   relay_failed: () => 'Failed on our side: it did not get through.',
+  storage_failed: (f) => (f.outcome === 'refused'
+    ? 'Failed on our side: refused, because the database did not take it.'
+    : `Failed on our side: the database did not take it. Handed to ${count(f.monitors, 'monitor')}, and not kept.`),
   shed: () => 'Failed on our side: dropped, because more was waiting than the server takes.',
 };
+/** Results that look other than their outcome. */
+const LOOKS = { queued: '', duplicate: '', storage_failed: 'failed' };
+const look = (f) => LOOKS[f.result] ?? f.outcome;
 const OUTCOMES = { ok: 'Done.', refused: 'Refused: the client’s doing.', failed: 'Failed on our side.' };
 
 const CODES = {
@@ -206,7 +214,7 @@ function tiles({ health: h, summary: s }) {
       `${number.format(s.ok)} ok, ${number.format(s.refused)} refused`, s.scans ? at(ratio, 0, 0.05) : ''],
     ['Scan p99', s.scans ? ms(s.p99Ms) : '–', s.scans ? `p50 ${ms(s.p50Ms)}` : '', s.scans ? at(s.p99Ms, SLOW_MS, 1000) : ''],
     ['Canary', result ?? 'no run yet', result == null ? 'a test scan every 30 s' : `${span(secondsAgo)} ago, ${ms(took)}`, canary],
-    ['Store', h.storeUp ? 'up' : 'down', h.storeUp ? '' : 'scans go on without it', h.storeUp ? 'ok' : 'bad'],
+    ['Store', h.storeUp ? 'up' : 'down', h.storeUp ? '' : 'scans are not kept', h.storeUp ? 'ok' : 'bad'],
     ['Runtime busy', `${Math.round(h.runtimeBusy * 100)} %`, '', at(h.runtimeBusy, 0.7, 0.9)],
     ['Connections', number.format(h.connections), '', ''],
     ['Sessions paired', `${number.format(h.paired)} of ${number.format(h.sessions)}`, 'phone and monitor', ''],
@@ -332,7 +340,7 @@ function drawRow(f) {
   return row;
 }
 
-const badge = (f) => el('span', `badge ${f.result === 'unwatched' ? '' : f.outcome}`, f.result ?? f.outcome);
+const badge = (f) => el('span', `badge ${look(f)}`, f.result ?? f.outcome);
 
 function changed() {
   limit = FEW;
@@ -433,8 +441,9 @@ function drawFlow(f, { node, links }) {
   title.tabIndex = -1;
   const outcome = (RESULTS[f.result] ?? (() => OUTCOMES[f.outcome] ?? f.outcome))(f);
   const said = [outcome, verdict(f)];
-  if (f.slowHop || f.outcome === 'ok') said.reverse();
-  const bad = f.slowHop || f.outcome === 'failed';
+  const failed = look(f) === 'failed';
+  if (f.slowHop || (f.outcome === 'ok' && !failed)) said.reverse();
+  const bad = f.slowHop || failed;
   const hint = HOPS[f.slowHop]?.[1];
   const facts = [
     ['Time', el('span', '', `${clock(f.at)}, ${span((Date.now() - f.at) / 1000)} ago`, el('small', '', new Date(f.at).toISOString()))],
