@@ -47,6 +47,8 @@ pub(super) struct Session {
     shown: VecDeque<(Shown, SmallVec<[PeerId; 1]>)>,
     /// A monitor that is being sent what no monitor was there for.
     claimed_by: Option<PeerId>,
+    /// The last place that the members were told.
+    told: Option<u64>,
     scanned: bool,
     created_ms: u64,
     last_activity: Instant,
@@ -59,6 +61,7 @@ impl Session {
             members: SmallVec::new(),
             shown: VecDeque::new(),
             claimed_by: None,
+            told: None,
             scanned: false,
             created_ms: now.unix_ms,
             last_activity: now.instant,
@@ -125,6 +128,16 @@ impl Session {
     /// Something was scanned here.
     pub(super) fn scanned(&mut self) {
         self.scanned = true;
+    }
+
+    /// Who is here knows this place, where nothing is known yet.
+    pub(super) fn know(&mut self, seq: u64) {
+        self.told.get_or_insert(seq);
+    }
+
+    /// The members are told this place next; the one that they were told before.
+    pub(super) fn tell(&mut self, seq: u64) -> Option<u64> {
+        self.told.replace(seq.max(self.told.unwrap_or_default()))
     }
 
     /// This scan is about to be shown; the oldest such one is forgotten.

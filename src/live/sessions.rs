@@ -230,6 +230,20 @@ impl Sessions {
         }
     }
 
+    /// The members of a session are told this place next. Where others lie between it and the one that they
+    /// were told before, the latter: a scan of which it was not known whether it was written has got a place.
+    pub fn tell(&self, id: &SessionId, seq: u64) -> Option<u64> {
+        let before = self.sessions.get_mut(id)?.tell(seq)?;
+        (before + 1 < seq).then_some(before)
+    }
+
+    /// The sequence of a session is there: its members are told what comes after.
+    pub fn know(&self, id: &SessionId, seq: u64) {
+        if let Some(mut session) = self.sessions.get_mut(id) {
+            session.know(seq);
+        }
+    }
+
     /// This scan is about to be sent to the session's monitors, who may say that they have shown it.
     pub fn show(&self, id: &SessionId, scan: Shown) {
         if let Some(mut session) = self.sessions.get_mut(id) {
@@ -518,6 +532,22 @@ mod tests {
         assert!(sessions.claim(peer(2), &id("a")));
         sessions.settle(peer(2), &id("a"));
         assert!(seen());
+    }
+
+    #[test]
+    fn a_place_that_was_left_out_is_noticed() {
+        let sessions = Sessions::new(10, 10);
+        let now = at(Instant::now(), 0);
+        sessions.register(peer(1), Device::Monitor);
+        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+
+        sessions.know(&id("a"), 6);
+        sessions.know(&id("a"), 9);
+        assert_eq!(sessions.tell(&id("a"), 7), None);
+        assert_eq!(sessions.tell(&id("a"), 8), None);
+        assert_eq!(sessions.tell(&id("a"), 11), Some(8));
+        assert_eq!(sessions.tell(&id("a"), 9), None, "told already");
+        assert_eq!(sessions.tell(&id("a"), 12), None);
     }
 
     #[test]

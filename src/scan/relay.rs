@@ -3,6 +3,7 @@
 use super::{
     handle::{EVERYWHERE, MAX_BYTES, ScanServices},
     payload::{Displayed, Navigate, NavigateDisplayed, Receipt, ScanAck, ScanOrder, placed},
+    replay::again,
 };
 use crate::{
     event::{
@@ -70,11 +71,16 @@ impl ClientEvent<ScanServices> for ScanOrder {
         } else {
             Payload::null()
         };
+        let mut decision = Decision::default();
+        if let Some(Entry::New(seq)) = entry {
+            decision = self.left_out(cx, scan, seq).await;
+        }
         let (effects, fact) = self.relayed(cx, scan, scanned, entry, &navigate);
+        decision.effects.extend(effects);
         Ok(Decision {
             reply,
-            effects,
-            facts: smallvec![fact],
+            effects: decision.effects,
+            facts: decision.facts.into_iter().chain([fact]).collect(),
             turn: Some(turn),
             persisted: Some((written.from, written.to)),
             sequel: None,
@@ -83,6 +89,26 @@ impl ClientEvent<ScanServices> for ScanOrder {
 }
 
 impl ScanOrder {
+    /// Scans before this place that the session was not told of: they were written, and the database was away
+    /// before it said so. Were they not sent now, monitors would see a gap.
+    async fn left_out(&self, cx: &Context, scan: &ScanServices, seq: u64) -> Decision {
+        let Some(told) = scan.sessions.tell(&self.session_id, seq) else {
+            return Decision::default();
+        };
+        let now = utc(cx.now.unix_ms);
+        let missed = scan.ledger.after(&self.session_id, told, now).await;
+        let mut missed = missed.unwrap_or_default();
+        missed.retain(|kept| kept.seq < seq);
+        let scans = missed.len();
+        let room = Target::Room(Room::Session(self.session_id.clone()));
+        let again = missed.iter().map(|kept| again(kept, room.clone()));
+        Decision {
+            effects: again.collect(),
+            ..Decision::default()
+        }
+        .noting(Fact::ScansReplayed { scans })
+    }
+
     async fn acknowledged(
         &self,
         cx: &Context,
@@ -134,6 +160,10 @@ impl ScanOrder {
             trace: cx.trace.sampled.then_some(cx.trace.trace),
         };
         scan.sessions.show(&self.session_id, shown);
+        if !cx.acknowledged {
+            // Who does not wait for the server waits for no monitor either.
+            return (smallvec![Effect::Emit { to, event, payload }], relayed);
+        }
         let receipt = Receipt {
             session_id: &self.session_id,
             seq,

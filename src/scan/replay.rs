@@ -13,11 +13,11 @@ use crate::{
         Target, Text, utc,
     },
     live::Joined,
-    store::{KeptScan, Sequence},
+    store::KeptScan,
 };
 use serde_json::value::RawValue;
 use smallvec::smallvec;
-use std::collections::VecDeque;
+use std::{collections::VecDeque, sync::Arc};
 
 /// So many scans are replayed at once, in the end up to twice as many; then the client takes its time. The
 /// smallest send queue holds 64.
@@ -86,47 +86,26 @@ impl JoinSession {
         let joined = scan
             .sessions
             .join(cx.peer, fallback, pass, &self.session_id, cx.now)?;
-        let epoch = scan.ledger.epoch().await;
-        let sequence = scan.ledger.sequence(&self.session_id).await.ok();
-        let known = epoch.as_deref().zip(sequence);
-        let claims = joined.device == Device::Monitor
-            && self.last_seq.is_none()
-            && sequence.is_some_and(|at| at.seen < at.seq)
-            && scan.sessions.claim(cx.peer, &self.session_id);
-        let from = known.and_then(|(epoch, at)| self.missed_from(claims, epoch, at));
-        let missed = match from {
-            Some(from) => scan
-                .ledger
-                .after(&self.session_id, from, utc(cx.now.unix_ms))
-                .await
-                .unwrap_or_default(),
-            None => Vec::new(),
-        };
-        let whole = known.is_some_and(|(epoch, at)| {
-            let next = missed.first().map_or(at.seq + 1, |scan| scan.seq);
-            let expected = match self.last_seq {
-                Some(last) => last.checked_add(1).filter(|_| self.knows(epoch)),
-                None => Some(from.map_or(next, |from| from + 1)),
-            };
-            expected == Some(next)
-        });
+        let claims = joined.device == Device::Monitor && self.last_seq.is_none();
+        let view = self.view(cx, scan, claims).await;
         let reply = JoinedSession {
             session_id: &self.session_id,
             status: joined.status,
-            seq: sequence.map(|at| at.seq),
+            seq: view.as_ref().map(|view| view.seq),
             // Of what cannot be read, whoever has seen nothing has missed nothing either.
-            recovered: whole || (known.is_none() && self.last_seq.is_none()),
-            epoch: epoch.as_deref(),
+            recovered: view.as_ref().map_or(self.last_seq.is_none(), |v| v.whole),
+            epoch: view.as_ref().map(|view| &*view.epoch),
         };
         let mut decision = Decision::reply(&reply).then(Effect::ActAs(joined.device.into()));
         let entrance = Entrance {
             announcement: (!joined.again).then(|| announcement(cx, &joined)),
             session: self.session_id,
             at: cx.now,
-            sent: sequence.unwrap_or_default().seq,
+            sent: view.as_ref().map_or(0, |view| view.seq),
             claims: claims.then_some(cx.peer),
             scan: scan.clone(),
         };
+        let missed = view.map_or_else(VecDeque::new, |view| view.missed);
         if missed.is_empty() {
             // Nothing to catch up with: in, before anybody else has a turn.
             entrance.scan.sessions.settle(cx.peer, &entrance.session);
@@ -136,25 +115,50 @@ impl JoinSession {
         decision = decision
             .then(Effect::Exit(entrance.room(), cx.peer))
             .during(turn);
-        decision.sequel = Some(catch_up(entrance, missed.into()));
+        decision.sequel = Some(catch_up(entrance, missed));
         Ok(decision)
     }
 
-    /// The place after which it is to be told everything, if anything: the last one that it knows, or, for
-    /// the one that claims it, the last one that any monitor was there for.
-    fn missed_from(&self, claims: bool, epoch: &str, at: Sequence) -> Option<u64> {
+    /// Where the session's sequence is, and what of it the caller has missed; nothing while the ledger cannot
+    /// be read. Whoever `claims` gets what no monitor was there for, unless another one gets it already.
+    async fn view(&self, cx: &Context, scan: &ScanServices, claims: bool) -> Option<View> {
+        let (ledger, session) = (&scan.ledger, &self.session_id);
+        let epoch = ledger.epoch().await?;
+        let at = ledger.sequence(session).await.ok()?;
+        scan.sessions.know(session, at.seq);
         let from = match self.last_seq {
-            Some(last) if self.knows(epoch) => last,
+            Some(last) if self.knows(&epoch) => last,
             Some(_) => 0,
-            None if claims => at.seen,
+            None if claims && scan.sessions.claim(cx.peer, session) => at.seen,
             None => at.seq,
         };
-        (from < at.seq).then_some(from)
+        let mut missed = VecDeque::new();
+        if from < at.seq {
+            let kept = ledger.after(session, from, utc(cx.now.unix_ms)).await;
+            missed = kept.ok()?.into();
+        }
+        let next = missed.front().map_or(at.seq + 1, |scan| scan.seq);
+        let knew_all = self.last_seq.is_none_or(|last| last <= at.seq) && self.knows(&epoch);
+        Some(View {
+            whole: knew_all && from.checked_add(1) == Some(next),
+            epoch,
+            seq: at.seq,
+            missed,
+        })
     }
 
     fn knows(&self, epoch: &str) -> bool {
         self.epoch.as_deref().is_none_or(|known| known == epoch)
     }
+}
+
+/// A session's sequence as somebody sees it who joins.
+struct View {
+    epoch: Arc<str>,
+    seq: u64,
+    missed: VecDeque<KeptScan>,
+    /// Nothing was missed for good.
+    whole: bool,
 }
 
 fn announcement(cx: &Context, joined: &Joined) -> Payload {
@@ -219,7 +223,10 @@ fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
         let now = if turn.is_some() { missed.len() } else { PART };
         let part: Vec<KeptScan> = missed.drain(..now.min(missed.len())).collect();
         let mut decision = Decision {
-            effects: part.iter().map(again).collect(),
+            effects: part
+                .iter()
+                .map(|scan| again(scan, Target::Caller))
+                .collect(),
             facts: smallvec![Fact::ScansReplayed { scans: part.len() }],
             ..Decision::default()
         };
@@ -236,10 +243,11 @@ fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
     })
 }
 
-fn again(scan: &KeptScan) -> Effect {
+/// A scan that was missed.
+pub(super) fn again(scan: &KeptScan, to: Target) -> Effect {
     let navigate: Box<RawValue> = RawValue::from_string(scan.navigate.clone()).unwrap_or_default();
     Effect::Emit {
-        to: Target::Caller,
+        to,
         event: PushName::Navigate,
         payload: placed(&navigate, Some(scan.seq), true),
     }

@@ -1,13 +1,8 @@
 //! The way into the ledger: group commit. Scans that arrive while a transaction runs go into the next one
 //! together; when nothing runs, one is written at once.
 
-use super::{
-    Entry, KeptScan, NewScan, Sequence, Store, StoreError, appender::Appender, dishonest::Dishonest,
-};
-use crate::{
-    event::{SessionId, StoreOp},
-    settings::LedgerFault,
-};
+use super::{Entry, KeptScan, NewScan, Sequence, Store, StoreError, dishonest::Dishonest};
+use crate::{event::SessionId, settings::LedgerFault};
 use std::{fmt, sync::Arc, time::Instant};
 use time::OffsetDateTime;
 use tokio::sync::{OnceCell, mpsc, oneshot};
@@ -50,7 +45,6 @@ pub struct Ledger {
 pub struct Batcher {
     store: Arc<Store>,
     waiting: mpsc::Receiver<Waiting>,
-    appender: Option<Appender>,
     seen: SeenBatch,
 }
 
@@ -65,7 +59,6 @@ impl Ledger {
     pub fn new(store: Arc<Store>, seen: SeenBatch, fault: Option<LedgerFault>) -> (Self, Batcher) {
         let (sender, waiting) = mpsc::channel(MOST_WAITING);
         let batcher = Batcher {
-            appender: Appender::new(&store),
             store: store.clone(),
             waiting,
             seen,
@@ -159,34 +152,11 @@ impl Batcher {
         }
     }
 
-    /// The short way where there is one, else the long way.
-    async fn write(&mut self, scans: &[NewScan]) -> Vec<Result<Entry, StoreError>> {
-        if let Some(appender) = &mut self.appender {
-            let appended = self.store.run(StoreOp::Enter, appender.append(scans)).await;
-            match appended {
-                Ok(Some(entries)) => return entries.into_iter().map(Ok).collect(),
-                Ok(None) => {}
-                Err(error) => {
-                    appender.forget();
-                    if error == StoreError::Away {
-                        return vec![Err(error); scans.len()];
-                    }
-                }
-            }
-        }
-        self.enter(scans).await
-    }
-
     /// All together or, when the database does not take one of them, each alone: one scan must not cost the
     /// others their place.
-    async fn enter(&mut self, scans: &[NewScan]) -> Vec<Result<Entry, StoreError>> {
+    async fn write(&self, scans: &[NewScan]) -> Vec<Result<Entry, StoreError>> {
         match self.store.enter(scans).await {
-            Ok(entries) => {
-                if let Some(appender) = &mut self.appender {
-                    appender.learn(scans, &entries);
-                }
-                entries.into_iter().map(Ok).collect()
-            }
+            Ok(entries) => entries.into_iter().map(Ok).collect(),
             Err(StoreError::Away) => vec![Err(StoreError::Away); scans.len()],
             Err(_) => {
                 let mut answers = Vec::with_capacity(scans.len());

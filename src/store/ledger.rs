@@ -1,9 +1,9 @@
 //! The ledger: every scan in its session's order, once. It is the one authority on a session's sequence, on
 //! what was scanned before, and on what is replayed.
 
-use super::{Store, StoreError, in_transaction, on};
+use super::{Pool, Store, StoreError, file_ledger::chain, on, transaction};
 use crate::event::StoreOp;
-use sqlx::{Database, Encode, FromRow, Type, query_builder::Separated};
+use sqlx::{FromRow, PgPool};
 use std::{collections::HashMap, time::Duration};
 use time::OffsetDateTime;
 
@@ -11,6 +11,8 @@ use time::OffsetDateTime;
 pub const REPLAYED: usize = 500;
 /// And none that is older; a nonce is good for as long.
 pub const KEPT: Duration = Duration::from_hours(24);
+/// What is remembered of a session that had no scan for so long is read again when it has one.
+const UNUSED: Duration = Duration::from_mins(30);
 /// Old scans go in steps of this size, so that nobody waits for it.
 const PRUNED: i64 = 500;
 
@@ -139,24 +141,6 @@ impl NewScan {
         let nonce = self.nonce.clone()?;
         Some((self.session.clone(), self.user.clone(), nonce))
     }
-
-    /// One row of `scans (session, seq, user_id, nonce, order_no, navigate, at)`.
-    pub(super) fn bind<'a, DB>(&'a self, row: &mut Separated<'_, DB, &'static str>, seq: u64)
-    where
-        DB: Database,
-        &'a str: Encode<'a, DB> + Type<DB>,
-        Option<&'a str>: Encode<'a, DB> + Type<DB>,
-        i64: Encode<'a, DB> + Type<DB>,
-        OffsetDateTime: Encode<'a, DB> + Type<DB>,
-    {
-        row.push_bind::<&str>(&self.session)
-            .push_bind(signed(seq))
-            .push_bind::<&str>(&self.user)
-            .push_bind(self.nonce.as_deref())
-            .push_bind::<&str>(&self.order)
-            .push_bind::<&str>(&self.navigate)
-            .push_bind(self.at);
-    }
 }
 
 /// Every session of `$scans` as `(session, $seq, $seen)`, always in the same order: nodes that lock several
@@ -180,61 +164,14 @@ impl Store {
     /// [`StoreError::Away`]: none of them is written, or all of them are and nobody was told; a nonce tells
     /// when it is tried again.
     pub async fn enter(&self, scans: &[NewScan]) -> Result<Vec<Entry>, StoreError> {
-        let mut sessions: Vec<(&str, Sequence)> = scans
-            .iter()
-            .map(|scan| (&*scan.session, Sequence::default()))
-            .collect();
-        sessions.sort_unstable_by_key(|(session, _)| *session);
-        sessions.dedup_by_key(|(session, _)| *session);
-        let keys: Vec<Key> = scans.iter().filter_map(NewScan::key).collect();
-        let entered = async {
-            in_transaction!(self, tx => {
-                let mut lock = sqlx::QueryBuilder::new("INSERT INTO scan_sessions (session, seq, seen) ");
-                push_sessions!(lock, &sessions);
-                lock.push(" ON CONFLICT (session) DO UPDATE SET seq = scan_sessions.seq RETURNING session, seq, seen");
-                let sequences = lock.build_query_as().fetch_all(&mut *tx).await?;
-                let mut before = Vec::new();
-                if !keys.is_empty() {
-                    let mut find = sqlx::QueryBuilder::new(
-                        "SELECT session, user_id, nonce, seq, order_no FROM scans WHERE (session, user_id, nonce) IN (",
-                    );
-                    find.push_values(&keys, |mut row, (session, user, nonce)| {
-                        row.push_bind::<&str>(session).push_bind::<&str>(user).push_bind::<&str>(nonce);
-                    });
-                    find.push(")");
-                    before = find.build_query_as().fetch_all(&mut *tx).await?;
-                }
-                let mut places = Places::new(sequences, before);
-                let entries: Vec<Entry> = scans.iter().map(|scan| places.give(scan)).collect();
-                let new: Vec<(&NewScan, u64)> = scans
-                    .iter()
-                    .zip(&entries)
-                    .filter_map(|(scan, entry)| match entry {
-                        Entry::New(seq) => Some((scan, *seq)),
-                        _ => None,
-                    })
-                    .collect();
-                if !new.is_empty() {
-                    let mut insert = sqlx::QueryBuilder::new(
-                        "INSERT INTO scans (session, seq, user_id, nonce, order_no, navigate, at) ",
-                    );
-                    insert.push_values(&new, |mut row, (scan, seq)| scan.bind(&mut row, *seq));
-                    insert.build().execute(&mut *tx).await?;
-                    let now: Vec<(&str, Sequence)> = sessions
-                        .iter()
-                        .map(|(session, _)| {
-                            (*session, places.sequences.get(*session).copied().unwrap_or_default())
-                        })
-                        .collect();
-                    let mut update = sqlx::QueryBuilder::new("INSERT INTO scan_sessions (session, seq, seen) ");
-                    push_sessions!(update, &now);
-                    update.push(" ON CONFLICT (session) DO UPDATE SET seq = excluded.seq, seen = excluded.seen");
-                    update.build().execute(&mut *tx).await?;
-                }
-                entries
-            })
-        };
-        self.run(StoreOp::Enter, entered).await
+        match (&self.pool, &self.file) {
+            (Pool::Postgres(pool), _) => self.run(StoreOp::Enter, settle(pool, scans)).await,
+            (Pool::Sqlite(_), Some(file)) => {
+                let mut file = file.lock().await;
+                self.run(StoreOp::Enter, file.enter(scans)).await
+            }
+            (Pool::Sqlite(_), None) => Err(StoreError::Broken("a file without a writer".into())),
+        }
     }
 
     /// The name of this ledger.
@@ -277,10 +214,15 @@ impl Store {
         seq: u64,
         now: OffsetDateTime,
     ) -> Result<Vec<KeptScan>, StoreError> {
-        const SQL: &str = "SELECT seq, navigate FROM scans WHERE session = $1 AND seq > $2 AND at > $3 ORDER BY seq DESC LIMIT $4";
+        const SERVER: &str = "SELECT seq, navigate FROM scans WHERE session = $1 AND seq > $2 AND at > $3 ORDER BY seq DESC LIMIT $4";
+        const FILE: &str = chain!(
+            "WHERE chain.seq > $2 + 1",
+            "SELECT seq, navigate FROM chain WHERE seq > $2 AND at > $3 LIMIT $4"
+        );
+        let sql = if self.file.is_some() { FILE } else { SERVER };
         let most = i64::try_from(REPLAYED).unwrap_or(i64::MAX);
         let read = async {
-            on!(self, pool => sqlx::query_as::<_, (i64, String)>(SQL)
+            on!(self, pool => sqlx::query_as::<_, (i64, String)>(sql)
                 .bind(session).bind(signed(seq)).bind(now - KEPT).bind(most)
                 .fetch_all(pool).await)
         };
@@ -312,15 +254,84 @@ impl Store {
     ///
     /// [`StoreError::Away`].
     pub async fn prune_scans(&self, now: OffsetDateTime) -> Result<bool, StoreError> {
-        const SQL: &str = "DELETE FROM scans WHERE (session, seq) IN \
-                           (SELECT session, seq FROM scans WHERE at <= $1 ORDER BY at LIMIT $2)";
+        const SERVER: &str = "DELETE FROM scans WHERE (session, seq) IN \
+                              (SELECT session, seq FROM scans WHERE at <= $1 ORDER BY at LIMIT $2)";
+        const FILE: &str = "DELETE FROM scans WHERE at <= $1 AND id IN (SELECT id FROM scans ORDER BY id LIMIT $2)";
+        let sql = if self.file.is_some() { FILE } else { SERVER };
         let pruned = async {
-            on!(self, pool => sqlx::query(SQL).bind(now - KEPT).bind(PRUNED)
+            on!(self, pool => sqlx::query(sql).bind(now - KEPT).bind(PRUNED)
                 .execute(pool).await.map(|done| done.rows_affected()))
         };
         let pruned = self.run(StoreOp::Prune, pruned).await?;
+        if let Some(file) = &self.file {
+            file.lock().await.forget_before(now - KEPT, now - UNUSED);
+        }
         Ok(pruned == PRUNED.unsigned_abs())
     }
+}
+
+/// The ledger on a server that other nodes write to as well: sequences and nonces are settled in the transaction.
+async fn settle(pool: &PgPool, scans: &[NewScan]) -> Result<Vec<Entry>, sqlx::Error> {
+    let mut sessions: Vec<(&str, Sequence)> = scans
+        .iter()
+        .map(|scan| (&*scan.session, Sequence::default()))
+        .collect();
+    sessions.sort_unstable_by_key(|(session, _)| *session);
+    sessions.dedup_by_key(|(session, _)| *session);
+    let keys: Vec<Key> = scans.iter().filter_map(NewScan::key).collect();
+    transaction!(pool, begin(), tx => {
+        let mut lock = sqlx::QueryBuilder::new("INSERT INTO scan_sessions (session, seq, seen) ");
+        push_sessions!(lock, &sessions);
+        lock.push(" ON CONFLICT (session) DO UPDATE SET seq = scan_sessions.seq RETURNING session, seq, seen");
+        let sequences = lock.build_query_as().fetch_all(&mut *tx).await?;
+        let mut before = Vec::new();
+        if !keys.is_empty() {
+            let mut find = sqlx::QueryBuilder::new(
+                "SELECT session, user_id, nonce, seq, order_no FROM scans WHERE (session, user_id, nonce) IN (",
+            );
+            find.push_values(&keys, |mut row, (session, user, nonce)| {
+                row.push_bind::<&str>(session).push_bind::<&str>(user).push_bind::<&str>(nonce);
+            });
+            find.push(")");
+            before = find.build_query_as().fetch_all(&mut *tx).await?;
+        }
+        let mut places = Places::new(sequences, before);
+        let entries: Vec<Entry> = scans.iter().map(|scan| places.give(scan)).collect();
+        let new: Vec<(&NewScan, u64)> = scans
+            .iter()
+            .zip(&entries)
+            .filter_map(|(scan, entry)| match entry {
+                Entry::New(seq) => Some((scan, *seq)),
+                _ => None,
+            })
+            .collect();
+        if !new.is_empty() {
+            let mut insert = sqlx::QueryBuilder::new(
+                "INSERT INTO scans (session, seq, user_id, nonce, order_no, navigate, at) ",
+            );
+            insert.push_values(&new, |mut row, (scan, seq)| {
+                row.push_bind::<&str>(&scan.session)
+                    .push_bind(signed(*seq))
+                    .push_bind::<&str>(&scan.user)
+                    .push_bind(scan.nonce.as_deref())
+                    .push_bind::<&str>(&scan.order)
+                    .push_bind::<&str>(&scan.navigate)
+                    .push_bind(scan.at);
+            });
+            insert.build().execute(&mut *tx).await?;
+            let now: Vec<(&str, Sequence)> = sessions
+                .iter()
+                .map(|(session, _)| {
+                    (*session, places.sequences.get(*session).copied().unwrap_or_default())
+                })
+                .collect();
+            let mut update = sqlx::QueryBuilder::new("INSERT INTO scan_sessions (session, seq, seen) ");
+            push_sessions!(update, &now);
+            update.push(" ON CONFLICT (session) DO UPDATE SET seq = excluded.seq, seen = excluded.seen");
+            update.build().execute(&mut *tx).await?;
+        }
+        entries
+    })
 }
 
 /// Places are far below 2^63.
@@ -329,6 +340,6 @@ pub(super) fn signed(seq: u64) -> i64 {
 }
 
 /// And never negative.
-fn unsigned(seq: i64) -> u64 {
+pub(super) fn unsigned(seq: i64) -> u64 {
     u64::try_from(seq).unwrap_or_default()
 }

@@ -5,10 +5,10 @@
 //! [`StoreError::Away`], what is recorded waits in memory, and the recorder brings the store back.
 
 mod accounts;
-mod appender;
 mod batcher;
 mod changes;
 mod dishonest;
+mod file_ledger;
 mod ledger;
 mod open;
 mod recorder;
@@ -21,6 +21,7 @@ pub use recorder::{Recorder, Records, RoomKeeper};
 pub use rooms::{ParticipantRow, RoomRow};
 
 use crate::event::{StoreOp, StoreResult};
+use file_ledger::FileLedger;
 use parking_lot::Mutex;
 use sqlx::{PgPool, SqlitePool};
 use std::{
@@ -66,6 +67,8 @@ pub struct Store {
     login_ended: Notify,
     /// This process, among the nodes.
     node: String,
+    /// Writes scans, where the database is a file.
+    file: Option<tokio::sync::Mutex<FileLedger>>,
     /// Nobody else uses the file.
     _lock: Option<File>,
 }

@@ -1,6 +1,6 @@
 //! Opening the database: the file or the server, its tables, and every way in which it may be unusable.
 
-use super::{Pool, Seen, Store, StoreError};
+use super::{Pool, Seen, Store, StoreError, file_ledger::FileLedger};
 use crate::settings::{self, Database};
 use parking_lot::Mutex;
 use sqlx::{
@@ -66,7 +66,12 @@ impl Store {
                 (postgres(settings, Some(options))?, None)
             }
         };
+        let file = match &pool {
+            Pool::Sqlite(pool) => Some(FileLedger::new(pool).into()),
+            Pool::Postgres(_) => None,
+        };
         let store = Self {
+            file,
             pool,
             limit: settings.timeout,
             seen,

@@ -111,7 +111,9 @@ async fn handed_in(ledger: &Ledger, scans: &[NewScan]) -> Vec<Entry> {
 async fn follows_the_model(store: &Store, ledger: &Ledger, seed: u64) {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut model = Model::default();
+    // Time goes on from one history to the next.
     let mut now = OffsetDateTime::from_unix_timestamp(1_700_000_000).unwrap();
+    now += Duration::from_hours(24 * 30 * seed);
     let prefix = format!("{seed}-");
     for _ in 0..40 {
         now += Duration::from_secs(rng.random_range(0..8_000));

@@ -18,6 +18,7 @@ mod limits;
 mod operations;
 mod polling;
 mod postgres;
+mod scan_faults;
 mod secrets;
 mod slow;
 mod store;

@@ -9,8 +9,8 @@ use serde_json::{Value, json};
 use std::{
     fs,
     io::{BufRead, BufReader, Write},
-    path::Path,
-    process::{Command, Stdio},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
 };
 
 /// The contract's limit of 5 rooms a minute is not what is tested here.
@@ -37,7 +37,7 @@ fn meet(a: &mut Client, b: &mut Client, room: &str) {
     assert_eq!(sent, json!({"delivered": true}), "{joined}");
 }
 
-fn up(server: &Server, wanted: bool) {
+pub(crate) fn up(server: &Server, wanted: bool) {
     eventually("the store's gauge", || {
         ((server.metric("signalbox_store_up") > 0.5) == wanted).then_some(())
     });
@@ -51,6 +51,47 @@ fn ended_stays(server: &Server, room: &str, count: usize) -> Vec<Value> {
         let over = stays.iter().all(|stay| stay["leftAt"].is_string());
         (stays.len() == count && over).then_some(stays)
     })
+}
+
+/// Another process that writes to the server's file, and does not come to an end.
+pub(crate) struct FileLock(Child);
+
+impl FileLock {
+    pub(crate) fn take(server: &Server) -> Self {
+        let mut writer = Command::new("python3")
+            .args(["-c", "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN IMMEDIATE')\nprint('locked',flush=True)\nsys.stdin.readline()\nc.execute('COMMIT')"])
+            .arg(server.dir.join("data/signalbox.db"))
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let mut said = BufReader::new(writer.stdout.take().unwrap());
+        said.read_line(&mut line).unwrap();
+        Self(writer)
+    }
+
+    pub(crate) fn release(mut self) {
+        let mut end = self.0.stdin.take().unwrap();
+        end.write_all(b"go on\n").unwrap();
+        self.0.wait().unwrap();
+    }
+}
+
+/// What fills the server's small disk.
+pub(crate) struct Ballast(PathBuf);
+
+impl Ballast {
+    pub(crate) fn fill(server: &Server) -> Self {
+        let path = server.small_disk().join("ballast");
+        let mut file = fs::File::create(&path).unwrap();
+        while file.write_all(&[7; 4096]).is_ok() {}
+        Self(path)
+    }
+
+    pub(crate) fn remove(self) {
+        fs::remove_file(self.0).unwrap();
+    }
 }
 
 #[test]
@@ -155,23 +196,12 @@ fn a_locked_table_or_a_frozen_server_stops_nobody() {
 #[test]
 fn a_second_writer_on_the_file_delays_but_loses_nothing() {
     let server = Server::start(&[("STORE_TIMEOUT", "300ms"), FAR]);
-    let file = server.dir.join("data/signalbox.db");
     let mut a = Client::connect(&server, "a", "monitor");
     let mut b = Client::connect(&server, "b", "monitor");
-    let mut writer = Command::new("python3")
-        .args(["-c", "import sqlite3,sys\nc=sqlite3.connect(sys.argv[1],isolation_level=None)\nc.execute('BEGIN IMMEDIATE')\nprint('locked',flush=True)\nsys.stdin.readline()\nc.execute('COMMIT')"])
-        .arg(&file)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut line = String::new();
-    let mut said = BufReader::new(writer.stdout.take().unwrap());
-    said.read_line(&mut line).unwrap();
+    let lock = FileLock::take(&server);
     meet(&mut a, &mut b, "busy");
     up(&server, false);
-    writer.stdin.take().unwrap().write_all(b"go on\n").unwrap();
-    writer.wait().unwrap();
+    lock.release();
     up(&server, true);
     for peer in [&mut a, &mut b] {
         assert_eq!(
@@ -187,11 +217,7 @@ fn a_full_disk_stops_nobody_and_is_caught_up_with() {
     let server = Server::start_with_a_small_disk(&[FAR]);
     let mut a = Client::connect(&server, "a", "monitor");
     let mut b = Client::connect(&server, "b", "monitor");
-    let ballast = server.small_disk().join("ballast");
-    {
-        let mut file = fs::File::create(&ballast).unwrap();
-        while file.write_all(&[7; 4096]).is_ok() {}
-    }
+    let ballast = Ballast::fill(&server);
     // The file has some free pages left: rooms until they are used up.
     let rooms: Vec<String> = (0..200).map(|n| format!("crowded-{n}")).collect();
     let until_full = rooms.iter().find(|room| {
@@ -203,7 +229,7 @@ fn a_full_disk_stops_nobody_and_is_caught_up_with() {
     });
     assert!(until_full.is_some(), "the disk was never full");
     meet(&mut a, &mut b, "full");
-    fs::remove_file(&ballast).unwrap();
+    ballast.remove();
     up(&server, true);
     for peer in [&mut a, &mut b] {
         assert_eq!(

@@ -1,0 +1,29 @@
+#!/usr/bin/env python3
+"""Puts rows into a ledger that a server has made: fill.py signalbox.db ROWS. 500 scans a session, an hour old."""
+import datetime
+import sqlite3
+import sys
+
+path, rows = sys.argv[1], int(sys.argv[2])
+at = (datetime.datetime.now(datetime.timezone.utc) - datetime.timedelta(hours=1)).strftime('%Y-%m-%d %H:%M:%S.%f+00:00')
+navigate = '{"orderNo":"ORD-00000-00000000","ts":1761100000123,"nonce":"%016x","from":"mobile","fromSocketId":"AAAAAAAAAAAAAAAA","traceparent":"00-00000000000000000000000000000001-0000000000000001-00"}'
+
+
+def scans():
+    for n in range(rows):
+        yield n + 1, f'old-{n // 500}', n % 500 + 1, n if n % 500 else 0, f'u{n // 500}', f'{n:016x}', 'ORD-00000-00000000', navigate % n, at
+
+
+def sessions():
+    for first in range(0, rows, 500):
+        last = min(first + 500, rows)
+        yield f'old-{first // 500}', last - first, last - first, last
+
+
+db = sqlite3.connect(path)
+db.execute('PRAGMA synchronous = OFF')
+with db:
+    db.executemany('INSERT INTO scans (id, session, seq, previous, user_id, nonce, order_no, navigate, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)', scans())
+    db.executemany('INSERT INTO scan_sessions (session, seq, seen, last) VALUES (?, ?, ?, ?)', sessions())
+db.execute('PRAGMA wal_checkpoint(TRUNCATE)')
+db.close()
