@@ -38,6 +38,13 @@ describe('the promise', () => {
     assert.ok(figures.ackedDurable + figures.ackedNotDurable === figures.scans, said);
     console.log(verdict);
   });
+
+  it('leaves no gap for those who stay connected while PostgreSQL is killed 6 times', async () => {
+    const { code, figures, verdict, said } = await drill('--kills', '0', '--database', 'postgres', '--stop-postgres', '--stops', '6');
+    assert.equal(code, 0, said);
+    assert.ok(figures.stops === 6 && figures.ackedDurable > 100, said);
+    console.log(verdict);
+  });
 });
 
 describe('the checker finds a server that', () => {
