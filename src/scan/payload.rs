@@ -5,7 +5,7 @@ use crate::{
     live::Status,
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::value::RawValue;
+use serde_json::{Value, value::RawValue};
 use std::borrow::Cow;
 
 /// `registerClient { role }`.
@@ -105,35 +105,33 @@ impl Given {
 
 impl<'de> Deserialize<'de> for Given {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Digits {
-            Number(u32),
-            Text(String),
-        }
+        // What the one way needs may be anything where the other one is gone.
         #[derive(Deserialize)]
         #[serde(rename_all = "camelCase")]
         struct Fields {
-            #[serde(default, deserialize_with = "optional_session_id")]
-            session_id: Option<SessionId>,
             #[serde(default)]
-            pairing_token: Option<String>,
+            session_id: Value,
             #[serde(default)]
-            pairing_code: Option<Digits>,
+            pairing_token: Value,
+            #[serde(default)]
+            pairing_code: Value,
         }
         let fields = Fields::deserialize(deserializer)?;
-        match (fields.session_id, fields.pairing_token, fields.pairing_code) {
-            (Some(session), Some(token), _) => Ok(Self::Token { session, token }),
-            (_, None, Some(Digits::Number(code))) => Ok(Self::Code(code)),
-            (_, None, Some(Digits::Text(text))) => text
-                .trim()
-                .parse()
-                .map(Self::Code)
-                .map_err(|_| de::Error::custom("pairingCode must be six digits")),
-            _ => Err(de::Error::custom(
-                "sessionId and pairingToken, or pairingCode, are needed",
-            )),
+        let session = fields.session_id.as_str().and_then(SessionId::parse);
+        if let (Some(session), Some(token)) = (session, fields.pairing_token.as_str()) {
+            let token = token.to_owned();
+            return Ok(Self::Token { session, token });
         }
+        let code = match &fields.pairing_code {
+            Value::String(text) => text.trim().parse().ok(),
+            Value::Number(number) => number.as_u64().and_then(|n| n.try_into().ok()),
+            _ => None,
+        };
+        code.map(Self::Code).ok_or_else(|| {
+            de::Error::custom(
+                "sessionId and pairingToken, or pairingCode with six digits, are needed",
+            )
+        })
     }
 }
 

@@ -18,7 +18,7 @@ use std::{
 use time::OffsetDateTime;
 
 /// So many scans go into one statement. There are as many statements, which the connection keeps prepared.
-const AT_ONCE: usize = 16;
+const AT_ONCE: usize = 64;
 
 /// The scans of a session from its last one back, as far as they are kept; `$1` is the session.
 macro_rules! chain {

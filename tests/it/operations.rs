@@ -166,13 +166,13 @@ fn the_command_line_signs_tokens_that_the_server_takes_and_names_wrong_settings(
 
 #[test]
 fn in_development_without_a_secret_two_tokens_are_printed_that_work() {
-    let server = Server::start(&[("SOCKET_JWT_SECRET", "")]);
-    drop(server);
+    let dir = std::env::temp_dir().join(format!("signalbox-dev-{:x}", rand::random::<u64>()));
     let mut child = Command::new(env!("CARGO_BIN_EXE_signalbox"))
         .env_clear()
         .env("PORT", "0")
         .env("HOST", "127.0.0.1")
-        .env("LOG_DIR", std::env::temp_dir().join("signalbox-dev-logs"))
+        .env("LOG_DIR", dir.join("logs"))
+        .env("DATA_DIR", dir.join("data"))
         .stdout(std::process::Stdio::piped())
         .stderr(std::process::Stdio::null())
         .spawn()
@@ -207,6 +207,7 @@ fn in_development_without_a_secret_two_tokens_are_printed_that_work() {
     }
     child.kill().unwrap();
     child.wait().unwrap();
+    std::fs::remove_dir_all(dir).unwrap();
 }
 
 #[test]
