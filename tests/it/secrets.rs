@@ -139,6 +139,27 @@ fn use_everything(server: &Server) -> Vec<Value> {
         "offer",
         json!({ "to": to, "offer": MARKER.repeat(5000) }),
     );
+    ask(
+        &mut monitor,
+        "session:create",
+        json!({ "sessionId": MARKER }),
+    );
+    for pairing in [
+        json!({ "sessionId": MARKER, "pairingToken": format!("{MARKER}.x.y") }),
+        json!({ "pairingCode": MARKER }),
+    ] {
+        ask(&mut phone, "session:join", pairing);
+    }
+    ask(
+        &mut monitor,
+        "session:unpair",
+        json!({ "sessionId": MARKER, "socketId": MARKER }),
+    );
+    ask(
+        &mut monitor,
+        "navigate:displayed",
+        json!({ "sessionId": MARKER, "seq": 1 }),
+    );
     // Not the protocol at all.
     phone.send(&format!("42[\"scanOrder\",{{\"{MARKER}"));
     let _ = Client::with_token(server, MARKER);
@@ -165,6 +186,11 @@ fn use_everything(server: &Server) -> Vec<Value> {
             "POST",
             "/api/auth/logout",
             "{\"refreshToken\":\"MARKERd41d8cd98f\"}",
+        ),
+        (
+            "POST",
+            "/api/pair",
+            "{\"sessionId\":\"MARKERd41d8cd98f\",\"pairingToken\":\"MARKERd41d8cd98f\"}",
         ),
         ("GET", "/api/auth/me", ""),
         ("GET", "/MARKERd41d8cd98f?token=MARKERd41d8cd98f", ""),
