@@ -1,6 +1,8 @@
 //! What a handler is given, and the trait that makes a payload an event.
 
-use super::{Decision, EventName, Identity, Namespace, PeerId, PushName, Rejection, TraceContext};
+use super::{
+    Decision, EventName, Identity, Namespace, PeerId, PushName, Rejection, SessionId, TraceContext,
+};
 use serde::de::DeserializeOwned;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use time::OffsetDateTime;
@@ -53,6 +55,16 @@ pub struct About<'a> {
     pub order: Option<&'a str>,
     /// The scan session.
     pub session: Option<&'a str>,
+}
+
+impl<'a> About<'a> {
+    /// About a scan session.
+    pub fn session(session: &'a SessionId) -> Self {
+        Self {
+            session: Some(session.as_str()),
+            ..Self::default()
+        }
+    }
 }
 
 /// How an event is answered. An acknowledgement is sent whenever the client asked for one.

@@ -192,6 +192,11 @@ impl Identity {
         self.guest.as_ref().unwrap_or(&self.user).clone()
     }
 
+    /// The login of a token that is good for one scan session and nothing else.
+    pub fn pass(&self) -> Option<&str> {
+        self.scope.as_ref().and(self.login.as_deref())
+    }
+
     /// The user, as others see it.
     pub fn user_id(&self) -> UserId {
         UserId::new(&self.user, self.integer_user)

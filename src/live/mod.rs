@@ -3,6 +3,8 @@
 
 mod pairings;
 mod rooms;
+#[cfg(test)]
+mod samples;
 mod session;
 mod sessions;
 mod turns;

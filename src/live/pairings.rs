@@ -156,19 +156,8 @@ impl Pairings {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::{peer, session};
     use super::*;
-    use crate::event::{Namespace, SocketId};
-
-    fn peer(n: u8) -> PeerId {
-        PeerId {
-            namespace: Namespace::Root,
-            socket: SocketId::parse(&format!("{n:016}")).unwrap(),
-        }
-    }
-
-    fn id(text: &str) -> SessionId {
-        SessionId::parse(text).unwrap()
-    }
 
     const GOOD_FOR: Duration = Duration::from_mins(10);
 
@@ -176,16 +165,16 @@ mod tests {
     fn an_invitation_is_good_once_by_token_or_by_code() {
         let pairings = Pairings::new(100, GOOD_FOR);
         let now = Instant::now();
-        let first = pairings.invite(id("a"), peer(1), now).unwrap();
+        let first = pairings.invite(session("a"), peer(1), now).unwrap();
         let by_token = Invited::Token {
-            session: &id("a"),
+            session: &session("a"),
             id: first.id,
         };
 
         assert_eq!(pairings.accept(by_token, now), Some(first.clone()));
         assert_eq!(pairings.accept(by_token, now), None);
         assert_eq!(pairings.accept(Invited::Code(first.code), now), None);
-        let second = pairings.invite(id("a"), peer(1), now).unwrap();
+        let second = pairings.invite(session("a"), peer(1), now).unwrap();
         assert_eq!(pairings.accept(by_token, now), None, "of before");
         assert_eq!(
             pairings.accept(Invited::Code(second.code), now),
@@ -197,13 +186,13 @@ mod tests {
     fn an_invitation_ends_with_its_time() {
         let pairings = Pairings::new(100, GOOD_FOR);
         let now = Instant::now();
-        let one = pairings.invite(id("a"), peer(1), now).unwrap();
+        let one = pairings.invite(session("a"), peer(1), now).unwrap();
         assert_eq!(
             pairings.accept(Invited::Code(one.code), now + GOOD_FOR),
             None
         );
 
-        let one = pairings.invite(id("a"), peer(1), now).unwrap();
+        let one = pairings.invite(session("a"), peer(1), now).unwrap();
         pairings.expect("login", now);
         pairings.tidy(now + GOOD_FOR);
         assert_eq!(pairings.accept(Invited::Code(one.code), now), None);
@@ -215,16 +204,20 @@ mod tests {
         let pairings = Pairings::new(12, GOOD_FOR);
         let now = Instant::now();
         let mine: Vec<Invitation> = (0..15)
-            .map(|n| pairings.invite(id(&n.to_string()), peer(1), now).unwrap())
+            .map(|n| {
+                pairings
+                    .invite(session(&n.to_string()), peer(1), now)
+                    .unwrap()
+            })
             .collect();
         assert_eq!(pairings.accept(Invited::Code(mine[4].code), now), None);
         assert!(pairings.accept(Invited::Code(mine[5].code), now).is_some());
 
         for n in 0..3 {
-            let other = pairings.invite(id(&format!("x{n}")), peer(2), now);
+            let other = pairings.invite(session(&format!("x{n}")), peer(2), now);
             assert!(other.is_some());
         }
-        assert_eq!(pairings.invite(id("y"), peer(3), now), None, "full");
+        assert_eq!(pairings.invite(session("y"), peer(3), now), None, "full");
     }
 
     #[test]

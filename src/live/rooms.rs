@@ -504,15 +504,9 @@ impl Seat {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::{at, peer};
     use super::*;
     use proptest::prelude::*;
-
-    fn peer(n: usize) -> PeerId {
-        PeerId {
-            namespace: Namespace::Root,
-            socket: SocketId::parse(&format!("{n:016}")).unwrap(),
-        }
-    }
 
     fn member(n: usize) -> Member {
         Member::new(peer(n), UserId::new(&format!("u{n}"), false), None)
@@ -531,13 +525,6 @@ mod tests {
 
     fn id(text: &str) -> RoomId {
         RoomId::parse(text).unwrap()
-    }
-
-    fn at(base: Instant, secs: u64) -> Moment {
-        Moment {
-            instant: base + Duration::from_secs(secs),
-            unix_ms: secs * 1000,
-        }
     }
 
     #[test]

@@ -402,38 +402,22 @@ impl Sessions {
 
 #[cfg(test)]
 mod tests {
+    use super::super::samples::{at, peer, session};
     use super::*;
-    use crate::event::{Namespace, SocketId};
     use std::time::Instant;
-
-    fn peer(n: u8) -> PeerId {
-        PeerId {
-            namespace: Namespace::Root,
-            socket: SocketId::parse(&format!("{n:016}")).unwrap(),
-        }
-    }
-
-    fn at(base: Instant, secs: u64) -> Moment {
-        Moment {
-            instant: base + Duration::from_secs(secs),
-            unix_ms: secs * 1000,
-        }
-    }
-
-    fn id(text: &str) -> SessionId {
-        SessionId::parse(text).unwrap()
-    }
 
     #[test]
     fn a_peer_must_say_its_device_before_it_joins() {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
 
-        let refused = sessions.join(peer(1), None, None, &id("a"), now);
+        let refused = sessions.join(peer(1), None, None, &session("a"), now);
         assert_eq!(refused, Err(SessionError::NotRegistered));
 
         sessions.register(peer(1), Device::Mobile);
-        let joined = sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+        let joined = sessions
+            .join(peer(1), None, None, &session("a"), now)
+            .unwrap();
         assert!(joined.status.has_mobile && !joined.status.has_monitor);
     }
 
@@ -443,15 +427,19 @@ mod tests {
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Mobile);
         sessions.register(peer(2), Device::Monitor);
-        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
-        sessions.join(peer(2), None, None, &id("a"), now).unwrap();
+        sessions
+            .join(peer(1), None, None, &session("a"), now)
+            .unwrap();
+        sessions
+            .join(peer(2), None, None, &session("a"), now)
+            .unwrap();
 
-        let scanned = sessions.scan(peer(1), &id("a"), now).unwrap();
+        let scanned = sessions.scan(peer(1), &session("a"), now).unwrap();
         assert_eq!((scanned.device, scanned.monitors), (Device::Mobile, 1));
         assert!(scanned.seen);
-        let stranger = sessions.scan(peer(3), &id("a"), now);
+        let stranger = sessions.scan(peer(3), &session("a"), now);
         assert_eq!(stranger, Err(SessionError::NotMember));
-        let nowhere = sessions.scan(peer(1), &id("b"), now);
+        let nowhere = sessions.scan(peer(1), &session("b"), now);
         assert_eq!(nowhere, Err(SessionError::NotMember));
     }
 
@@ -461,23 +449,23 @@ mod tests {
         let start = Instant::now();
         sessions.register(peer(1), Device::Mobile);
         sessions
-            .join(peer(1), None, None, &id("a"), at(start, 0))
+            .join(peer(1), None, None, &session("a"), at(start, 0))
             .unwrap();
-        sessions.scan(peer(1), &id("a"), at(start, 1)).unwrap();
+        sessions.scan(peer(1), &session("a"), at(start, 1)).unwrap();
         sessions.forget(peer(1), at(start, 2));
 
         let hour = Duration::from_hours(1);
         assert!(sessions.sweep(hour, at(start, 3601)).is_empty());
         sessions.register(peer(1), Device::Mobile);
         let back = sessions
-            .join(peer(1), None, None, &id("a"), at(start, 3601))
+            .join(peer(1), None, None, &session("a"), at(start, 3601))
             .unwrap();
         assert!(!back.again);
-        assert_eq!(sessions.sweep(hour, at(start, 7201)), vec![id("a")]);
+        assert_eq!(sessions.sweep(hour, at(start, 7201)), vec![session("a")]);
         assert_eq!(sessions.totals(), SessionTotals::default());
 
         // The peer is no longer held to be in the dropped session.
-        let gone = sessions.leave(peer(1), &id("a"), at(start, 7202));
+        let gone = sessions.leave(peer(1), &session("a"), at(start, 7202));
         assert_eq!(gone, Err(SessionError::NotMember));
     }
 
@@ -491,7 +479,9 @@ mod tests {
             (3, Device::Monitor),
         ] {
             sessions.register(peer(n), device);
-            sessions.join(peer(n), None, None, &id("a"), now).unwrap();
+            sessions
+                .join(peer(n), None, None, &session("a"), now)
+                .unwrap();
         }
         for seq in 1..=70 {
             let scan = Shown {
@@ -501,16 +491,16 @@ mod tests {
                 arrived: now.instant,
                 trace: None,
             };
-            sessions.show(&id("a"), scan);
+            sessions.show(&session("a"), scan);
         }
 
-        let shown = |n, seq| sessions.displayed(peer(n), &id("a"), seq).unwrap();
+        let shown = |n, seq| sessions.displayed(peer(n), &session("a"), seq).unwrap();
         assert_eq!(shown(2, 70).unwrap().phone, peer(1));
         assert!(shown(3, 70).is_some(), "each monitor for itself");
         assert!(shown(2, 70).is_none(), "only once");
         assert!(shown(2, 1).is_none(), "too long ago");
         assert!(shown(2, 71).is_none(), "not yet");
-        let stranger = sessions.displayed(peer(4), &id("a"), 70);
+        let stranger = sessions.displayed(peer(4), &session("a"), 70);
         assert_eq!(stranger.unwrap_err(), SessionError::NotMember);
     }
 
@@ -520,17 +510,19 @@ mod tests {
         let now = at(Instant::now(), 0);
         for n in 1..=3 {
             sessions.register(peer(n), Device::Monitor);
-            sessions.join(peer(n), None, None, &id("a"), now).unwrap();
+            sessions
+                .join(peer(n), None, None, &session("a"), now)
+                .unwrap();
         }
-        let seen = || sessions.scan(peer(3), &id("a"), now).unwrap().seen;
+        let seen = || sessions.scan(peer(3), &session("a"), now).unwrap().seen;
 
-        assert!(sessions.claim(peer(1), &id("a")) && sessions.claim(peer(1), &id("a")));
-        assert!(!sessions.claim(peer(2), &id("a")));
+        assert!(sessions.claim(peer(1), &session("a")) && sessions.claim(peer(1), &session("a")));
+        assert!(!sessions.claim(peer(2), &session("a")));
         assert!(!seen(), "not before what is older");
         sessions.forget(peer(1), now);
         assert!(seen());
-        assert!(sessions.claim(peer(2), &id("a")));
-        sessions.settle(peer(2), &id("a"));
+        assert!(sessions.claim(peer(2), &session("a")));
+        sessions.settle(peer(2), &session("a"));
         assert!(seen());
     }
 
@@ -539,15 +531,17 @@ mod tests {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Monitor);
-        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+        sessions
+            .join(peer(1), None, None, &session("a"), now)
+            .unwrap();
 
-        sessions.know(&id("a"), 6);
-        sessions.know(&id("a"), 9);
-        assert_eq!(sessions.tell(&id("a"), 7), None);
-        assert_eq!(sessions.tell(&id("a"), 8), None);
-        assert_eq!(sessions.tell(&id("a"), 11), Some(8));
-        assert_eq!(sessions.tell(&id("a"), 9), None, "told already");
-        assert_eq!(sessions.tell(&id("a"), 12), None);
+        sessions.know(&session("a"), 6);
+        sessions.know(&session("a"), 9);
+        assert_eq!(sessions.tell(&session("a"), 7), None);
+        assert_eq!(sessions.tell(&session("a"), 8), None);
+        assert_eq!(sessions.tell(&session("a"), 11), Some(8));
+        assert_eq!(sessions.tell(&session("a"), 9), None, "told already");
+        assert_eq!(sessions.tell(&session("a"), 12), None);
     }
 
     #[test]
@@ -557,17 +551,27 @@ mod tests {
         for n in 1..=2 {
             sessions.register(peer(n), Device::Mobile);
         }
-        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
-        sessions.join(peer(1), None, None, &id("b"), now).unwrap();
-        let third = sessions.join(peer(1), None, None, &id("c"), now);
+        sessions
+            .join(peer(1), None, None, &session("a"), now)
+            .unwrap();
+        sessions
+            .join(peer(1), None, None, &session("b"), now)
+            .unwrap();
+        let third = sessions.join(peer(1), None, None, &session("c"), now);
         assert_eq!(third, Err(SessionError::TooManySessions));
-        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+        sessions
+            .join(peer(1), None, None, &session("a"), now)
+            .unwrap();
 
-        sessions.join(peer(2), None, None, &id("c"), now).unwrap();
-        let fourth = sessions.join(peer(2), None, None, &id("d"), now);
+        sessions
+            .join(peer(2), None, None, &session("c"), now)
+            .unwrap();
+        let fourth = sessions.join(peer(2), None, None, &session("d"), now);
         assert_eq!(fourth, Err(SessionError::NodeFull));
-        sessions.leave(peer(1), &id("a"), now).unwrap();
-        sessions.join(peer(2), None, None, &id("d"), now).unwrap();
+        sessions.leave(peer(1), &session("a"), now).unwrap();
+        sessions
+            .join(peer(2), None, None, &session("d"), now)
+            .unwrap();
         assert_eq!(sessions.totals().total, 3);
     }
 
@@ -576,7 +580,9 @@ mod tests {
         let sessions = Sessions::new(10, 10);
         let now = at(Instant::now(), 0);
         sessions.register(peer(1), Device::Mobile);
-        sessions.join(peer(1), None, None, &id("a"), now).unwrap();
+        sessions
+            .join(peer(1), None, None, &session("a"), now)
+            .unwrap();
         sessions.register(peer(1), Device::Monitor);
 
         let page = sessions.page(None, 10);

@@ -83,10 +83,7 @@ impl ClientEvent<ScanServices> for LeaveSession {
     const PAIRED: bool = true;
 
     fn about(&self) -> About<'_> {
-        About {
-            session: Some(self.session_id.as_str()),
-            ..About::default()
-        }
+        About::session(&self.session_id)
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {

@@ -182,10 +182,8 @@ impl ClientEvent<ScanServices> for SessionJoin {
     const ERROR: PushName = PushName::SessionError;
 
     fn about(&self) -> About<'_> {
-        About {
-            session: self.given.session().map(SessionId::as_str),
-            ..About::default()
-        }
+        let session = self.given.session();
+        session.map_or_else(About::default, About::session)
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
@@ -194,11 +192,7 @@ impl ClientEvent<ScanServices> for SessionJoin {
         let device = cx.identity.device.unwrap_or(Device::Mobile);
         let joined = JoinSession::plain(session.clone()).join(cx, scan, Some(device));
         let mut decision = joined.await?;
-        decision.reply = Payload::of(&PairedAck {
-            success: true,
-            session_id: &session,
-            at: cx.now.unix_ms,
-        });
+        decision.reply = Payload::of(&PairedAck::new(&session, cx.now));
         // Who invited is told, also where it has not joined its session.
         if scan.sessions.device(invitation.by, &session).is_none() {
             decision = decision.then(paired(cx, &session, Target::Peer(invitation.by)));
@@ -216,10 +210,7 @@ impl ClientEvent<ScanServices> for SessionUnpair {
     const ERROR: PushName = PushName::SessionError;
 
     fn about(&self) -> About<'_> {
-        About {
-            session: Some(self.session_id.as_str()),
-            ..About::default()
-        }
+        About::session(&self.session_id)
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
@@ -242,12 +233,7 @@ impl ClientEvent<ScanServices> for SessionUnpair {
                 at: cx.now.unix_ms,
             }),
         };
-        let mut decision = Decision::reply(&PairedAck {
-            success: true,
-            session_id: &self.session_id,
-            at: cx.now.unix_ms,
-        })
-        .then(goodbye);
+        let mut decision = Decision::reply(&PairedAck::new(&self.session_id, cx.now)).then(goodbye);
         decision.effects.extend(farewell(phone, left));
         Ok(decision)
     }

@@ -1,11 +1,11 @@
 //! Wire types of the scan family. A value that exists is valid: they are parsed, not validated.
 
 use crate::{
-    event::{Device, Payload, SessionId, SocketId, Traceparent, is_label},
+    event::{Device, Moment, Payload, SessionId, SocketId, Traceparent, is_label},
     live::Status,
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
-use serde_json::{Value, value::RawValue};
+use serde_json::Value;
 use std::borrow::Cow;
 
 /// `registerClient { role }`.
@@ -232,9 +232,19 @@ pub(super) struct Unpaired<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct PairedAck<'a> {
-    pub(super) success: bool,
-    pub(super) session_id: &'a SessionId,
-    pub(super) at: u64,
+    success: bool,
+    session_id: &'a SessionId,
+    at: u64,
+}
+
+impl<'a> PairedAck<'a> {
+    pub(super) fn new(session_id: &'a SessionId, now: Moment) -> Self {
+        Self {
+            success: true,
+            session_id,
+            at: now.unix_ms,
+        }
+    }
 }
 
 /// `navigate` as the ledger keeps it: [`placed`] adds what is missing.
@@ -251,9 +261,8 @@ pub(super) struct Navigate<'a> {
 }
 
 /// `navigate` as it is sent: with its place, or `null` where it has none.
-pub(super) fn placed(navigate: &RawValue, seq: Option<u64>, replayed: bool) -> Payload {
-    let whole = navigate.get();
-    let open = whole.strip_suffix('}').unwrap_or(whole);
+pub(super) fn placed(navigate: &str, seq: Option<u64>, replayed: bool) -> Payload {
+    let open = navigate.strip_suffix('}').unwrap_or(navigate);
     let seq = seq.map_or_else(|| "null".into(), |seq| seq.to_string());
     let replayed = if replayed { ",\"replayed\":true" } else { "" };
     Payload::from_json(format!("{open},\"seq\":{seq}{replayed}}}"))

@@ -8,13 +8,12 @@ use super::{
 use crate::{
     event::{
         About, ClientEvent, Code, Context, Decision, Effect, EventName, Fact, Namespace, Payload,
-        PushName, QuotaClass, Refusal, Rejection, Reply, Room, SessionId, Target, Text, utc,
+        PushName, QuotaClass, Refusal, Rejection, Reply, Room, Target, Text, utc,
     },
     live::{Scanned, Shown},
     settings::WithoutStore,
-    store::{Entry, NewScan, StoreError},
+    store::{Entry, NewScan},
 };
-use smallvec::{SmallVec, smallvec};
 
 impl ClientEvent<ScanServices> for ScanOrder {
     const NAME: EventName = EventName::ScanOrder;
@@ -61,9 +60,6 @@ impl ClientEvent<ScanServices> for ScanOrder {
             }
             Ok(entry) => Some(entry),
             Err(_) if scan.without_store == WithoutStore::Relay => None,
-            Err(StoreError::Away) => {
-                return Err(Refusal::new(Code::Unavailable, Text::StoreAway).into());
-            }
             Err(error) => return Err(error.into()),
         };
         let reply = if cx.acknowledged {
@@ -71,20 +67,15 @@ impl ClientEvent<ScanServices> for ScanOrder {
         } else {
             Payload::null()
         };
-        let mut decision = Decision::default();
-        if let Some(Entry::New(seq)) = entry {
-            decision = self.left_out(cx, scan, seq).await;
-        }
-        let (effects, fact) = self.relayed(cx, scan, scanned, entry, &navigate);
-        decision.effects.extend(effects);
-        Ok(Decision {
-            reply,
-            effects: decision.effects,
-            facts: decision.facts.into_iter().chain([fact]).collect(),
-            turn: Some(turn),
-            persisted: Some((written.from, written.to)),
-            sequel: None,
-        })
+        let mut decision = match entry {
+            Some(Entry::New(seq)) => self.left_out(cx, scan, seq).await,
+            _ => Decision::default(),
+        };
+        let (effect, fact) = self.relayed(cx, scan, scanned, entry, &navigate);
+        decision.reply = reply;
+        decision.effects.extend(effect);
+        decision.persisted = Some((written.from, written.to));
+        Ok(decision.noting(fact).during(turn))
     }
 }
 
@@ -137,9 +128,9 @@ impl ScanOrder {
         scanned: Scanned,
         entry: Option<Entry>,
         navigate: &Payload,
-    ) -> (SmallVec<[Effect; 2]>, Fact) {
+    ) -> (Option<Effect>, Fact) {
         if let Some(Entry::Again(seq)) = entry {
-            return (SmallVec::new(), Fact::ScanRepeated { seq });
+            return (None, Fact::ScanRepeated { seq });
         }
         let seq = entry.and_then(Entry::seq);
         let relayed = Fact::ScanRelayed {
@@ -147,10 +138,10 @@ impl ScanOrder {
             monitors: scanned.monitors,
         };
         let to = Target::Room(Room::Session(self.session_id.clone()));
-        let (event, payload) = (PushName::Navigate, placed(navigate.raw(), seq, false));
+        let (event, payload) = (PushName::Navigate, placed(navigate.raw().get(), seq, false));
         let Some(seq) = seq else {
             // Without a place nobody can say that it was shown.
-            return (smallvec![Effect::Emit { to, event, payload }], relayed);
+            return (Some(Effect::Emit { to, event, payload }), relayed);
         };
         let shown = Shown {
             seq,
@@ -162,7 +153,7 @@ impl ScanOrder {
         scan.sessions.show(&self.session_id, shown);
         if !cx.acknowledged {
             // Who does not wait for the server waits for no monitor either.
-            return (smallvec![Effect::Emit { to, event, payload }], relayed);
+            return (Some(Effect::Emit { to, event, payload }), relayed);
         }
         let receipt = Receipt {
             session_id: &self.session_id,
@@ -174,7 +165,7 @@ impl ScanOrder {
             payload,
             answer: (EventName::NavigateDisplayed, Payload::of(&receipt)),
         };
-        (smallvec![ask], relayed)
+        (Some(ask), relayed)
     }
 }
 
@@ -188,10 +179,8 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
     const PAIRED: bool = true;
 
     fn about(&self) -> About<'_> {
-        About {
-            session: self.session_id.as_ref().map(SessionId::as_str),
-            ..About::default()
-        }
+        let session = self.session_id.as_ref();
+        session.map_or_else(About::default, About::session)
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {

@@ -15,7 +15,6 @@ use crate::{
     live::Joined,
     store::KeptScan,
 };
-use serde_json::value::RawValue;
 use smallvec::smallvec;
 use std::{collections::VecDeque, sync::Arc};
 
@@ -31,10 +30,7 @@ impl ClientEvent<ScanServices> for JoinSession {
     const PAIRED: bool = true;
 
     fn about(&self) -> About<'_> {
-        About {
-            session: Some(self.session_id.as_str()),
-            ..About::default()
-        }
+        About::session(&self.session_id)
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
@@ -48,11 +44,8 @@ impl ClientEvent<ScanServices> for JoinSession {
         }
         let session = self.session_id.clone();
         let decision = self.join(cx, scan, identity.device).await?;
-        let login = identity
-            .login
-            .as_deref()
-            .filter(|_| identity.scope.is_some());
-        if login.is_some_and(|login| scan.pairing.invitations.arrived(login)) {
+        let pass = identity.pass();
+        if pass.is_some_and(|pass| scan.pairing.invitations.arrived(pass)) {
             let room = Target::Room(Room::Session(session.clone()));
             return Ok(decision.then(paired(cx, &session, room)));
         }
@@ -78,11 +71,7 @@ impl JoinSession {
         fallback: Option<Device>,
     ) -> Result<Decision, Rejection> {
         let turn = scan.turns.of(&self.session_id).await;
-        let pass = cx
-            .identity
-            .login
-            .as_deref()
-            .filter(|_| cx.identity.scope.is_some());
+        let pass = cx.identity.pass();
         let joined = scan
             .sessions
             .join(cx.peer, fallback, pass, &self.session_id, cx.now)?;
@@ -245,10 +234,9 @@ fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
 
 /// A scan that was missed.
 pub(super) fn again(scan: &KeptScan, to: Target) -> Effect {
-    let navigate: Box<RawValue> = RawValue::from_string(scan.navigate.clone()).unwrap_or_default();
     Effect::Emit {
         to,
         event: PushName::Navigate,
-        payload: placed(&navigate, Some(scan.seq), true),
+        payload: placed(&scan.navigate, Some(scan.seq), true),
     }
 }

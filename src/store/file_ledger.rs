@@ -174,13 +174,7 @@ impl FileLedger {
         let key = key.map(|nonce| self.hash((&scan.user, nonce)));
         let known = memory.sessions.entry(scan.session.clone()).or_default();
         if let Some(used) = key.and_then(|key| known.nonces.get(&key)) {
-            let again = used.order == order;
-            let entry = if again {
-                Entry::Again(used.seq)
-            } else {
-                Entry::Conflict
-            };
-            return (entry, None);
+            return (Entry::before(used.seq, used.order == order), None);
         }
         known.seq += 1;
         if let Some(key) = key {

@@ -47,6 +47,15 @@ pub enum Entry {
 }
 
 impl Entry {
+    /// Of a nonce that was used before.
+    pub(super) fn before(seq: u64, same_order: bool) -> Self {
+        if same_order {
+            Self::Again(seq)
+        } else {
+            Self::Conflict
+        }
+    }
+
     /// The scan's place, now or before.
     pub fn seq(self) -> Option<u64> {
         match self {
@@ -118,11 +127,7 @@ impl Places {
     fn give(&mut self, scan: &NewScan) -> Entry {
         let key = scan.key();
         if let Some((seq, order)) = key.as_ref().and_then(|key| self.before.get(key)) {
-            return if *order == scan.order {
-                Entry::Again(*seq)
-            } else {
-                Entry::Conflict
-            };
+            return Entry::before(*seq, *order == scan.order);
         }
         let sequence = self.sequences.entry(scan.session.clone()).or_default();
         sequence.seq += 1;

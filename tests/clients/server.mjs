@@ -111,6 +111,19 @@ export async function inSession(url, user, role, session, options) {
   return socket;
 }
 
+/** Free, and below the ports that the kernel gives to clients: one that waits for a server could be given its port. */
+export async function freePort() {
+  for (;;) {
+    const port = 15_000 + Math.floor(Math.random() * 17_000);
+    const probe = net.createServer();
+    const free = await new Promise((resolve) => probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
+    if (free) {
+      await new Promise((resolve) => probe.close(resolve));
+      return port;
+    }
+  }
+}
+
 /** A TCP relay, like a load balancer: to whichever port of the list accepts first. */
 export async function balancer(ports) {
   const server = net.createServer((from) => {

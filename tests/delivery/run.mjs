@@ -1,11 +1,10 @@
 // The delivery drill: the server is killed again and again under load, and a judge says whether its promise held.
 //   node tests/delivery/run.mjs --kills 100 --database postgres --stop-postgres
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
-import { UNLIMITED, startServer, until } from '../clients/server.mjs';
+import { UNLIMITED, freePort, startServer, until } from '../clients/server.mjs';
 import { emptyHistory, monitor, phone, sleep } from './clients.mjs';
 import { judge } from './judge.mjs';
 import { postgres } from './postgres.mjs';
@@ -55,19 +54,6 @@ process.on('exit', () => {
   fs.rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
 for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
-
-/** Free, and below the ports that the kernel gives to clients: one that waits for a server could be given its port. */
-async function freePort() {
-  for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 17_000);
-    const probe = net.createServer();
-    const free = await new Promise((resolve) => probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
-    if (free) {
-      await new Promise((resolve) => probe.close(resolve));
-      return port;
-    }
-  }
-}
 
 if (values.database === 'postgres') database = await postgres(dir, await freePort());
 const port = await freePort();

@@ -2,12 +2,11 @@
 // with this process, however that ends.
 import { spawn, spawnSync } from 'node:child_process';
 import fs from 'node:fs';
-import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parse, stringify } from 'yaml';
-import { SECRET, until } from '../clients/server.mjs';
+import { SECRET, freePort, until } from '../clients/server.mjs';
 
 export const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
 const binary = process.env.SIGNALBOX_BIN ?? path.join(root, 'target/debug/signalbox');
@@ -31,19 +30,6 @@ function start(program, args, options = {}) {
     resolve(code);
   }));
   return child;
-}
-
-/** Free, and below the ports that the kernel gives to clients: one that waits for a server could be given its port. */
-async function freePort() {
-  for (;;) {
-    const port = 15_000 + Math.floor(Math.random() * 17_000);
-    const probe = net.createServer();
-    const free = await new Promise((resolve) => probe.once('error', () => resolve(false)).listen(port, '127.0.0.1', () => resolve(true)));
-    if (free) {
-      await new Promise((resolve) => probe.close(resolve));
-      return port;
-    }
-  }
 }
 
 const answers = async (url) => (await fetch(url).catch(() => ({}))).ok === true;
