@@ -119,9 +119,10 @@ fn escaped(id: &str) -> String {
 impl Answer {
     fn told(&self) -> String {
         let mut out = String::new();
+        let first = self.flows.first().map_or(0.0, |flow| flow.at);
         for flow in &self.flows {
             // Writing to a string does not fail.
-            let _ = flow.tell(&self.node, &mut out);
+            let _ = flow.tell(&self.node, first, &mut out);
             if let Some(trace) = &self.links.trace {
                 let _ = writeln!(
                     out,
@@ -135,7 +136,8 @@ impl Answer {
 }
 
 impl Flow {
-    fn tell(&self, node: &str, out: &mut String) -> std::fmt::Result {
+    /// `first` is when the first flow of the same trace arrived.
+    fn tell(&self, node: &str, first: f64, out: &mut String) -> std::fmt::Result {
         let Self {
             flow,
             event,
@@ -150,9 +152,15 @@ impl Flow {
             "{flow}   {event} of a {role} over {transport}: {ended} after {}",
             time(self.total_ms)
         )?;
+        let after = self.at - first;
+        let after = if after > 0.0 {
+            format!(", {} after the first", time(after))
+        } else {
+            String::new()
+        };
         writeln!(
             out,
-            "at      {}, on {node}, kept because it is {}",
+            "at      {}{after}, on {node}, kept because it is {}",
             when(self.at),
             self.kept
         )?;

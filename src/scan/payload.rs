@@ -51,13 +51,16 @@ pub struct ScanOrder {
     pub(super) traceparent: Option<Box<str>>,
 }
 
-/// `navigate:displayed { seq, sessionId? }`.
+/// `navigate:displayed { seq, sessionId?, traceparent? }`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NavigateDisplayed {
     pub(super) seq: u64,
     #[serde(default, deserialize_with = "optional_session_id")]
     pub(super) session_id: Option<SessionId>,
+    // That of `navigate`, as it came.
+    #[serde(default, deserialize_with = "lenient_text")]
+    pub(super) traceparent: Option<Box<str>>,
 }
 
 /// `session:create`, with or without `{ sessionId? }`.
@@ -274,6 +277,7 @@ pub(super) fn placed(navigate: &str, seq: Option<u64>, replayed: bool) -> Payloa
 pub(super) struct Receipt<'a> {
     pub(super) session_id: &'a SessionId,
     pub(super) seq: u64,
+    pub(super) traceparent: String,
 }
 
 /// `scan:displayed`.

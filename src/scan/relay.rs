@@ -158,6 +158,7 @@ impl ScanOrder {
         let receipt = Receipt {
             session_id: &self.session_id,
             seq,
+            traceparent: cx.trace.outgoing().to_string(),
         };
         let ask = Effect::Ask {
             to,
@@ -177,6 +178,10 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Ack;
     const PAIRED: bool = true;
+
+    fn traceparent(&self) -> Option<&str> {
+        self.traceparent.as_deref()
+    }
 
     fn about(&self) -> About<'_> {
         let session = self.session_id.as_ref();

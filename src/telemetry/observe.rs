@@ -309,6 +309,7 @@ impl Observation<'_> {
             EventName::Offer => "send offer",
             EventName::Answer => "send answer",
             EventName::IceCandidate => "send ice-candidate",
+            EventName::NavigateDisplayed => "send scan:displayed",
             _ => "send",
         };
         let span = span!(

@@ -164,6 +164,72 @@ fn a_scan_is_one_trace_named_in_the_ack_the_log_and_the_exemplar() {
 }
 
 #[test]
+fn what_a_monitor_shows_is_in_the_trace_and_the_flow_of_its_scan() {
+    let collector = Receiver::start();
+    let server = Server::start(&[
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            &format!("http://{}", collector.address),
+        ),
+        ("TRACE_SAMPLE_RATIO", "1"),
+    ]);
+    let mut monitor = Client::in_session(&server, "m", "monitor", "s");
+    let mut phone = Client::in_session(&server, "p", "mobile", "s");
+    let scan = json!({ "sessionId": "s", "orderNo": "A-1", "ts": 1, "traceparent": PARENT });
+    let ack = phone.ask("scanOrder", &scan);
+    let packet = loop {
+        let packet = monitor.read().unwrap();
+        if packet.contains("\"navigate\"") {
+            break packet;
+        }
+    };
+    // `42`, the number of the acknowledgement, the event.
+    let number: String = packet
+        .chars()
+        .skip(2)
+        .take_while(char::is_ascii_digit)
+        .collect();
+    monitor.send(&format!("43{number}[]"));
+    phone.event("scan:displayed");
+    // A client that tells by an event sends the traceparent of `navigate` along.
+    phone.emit("scanOrder", &scan);
+    let navigate = monitor.event("navigate");
+    let shown = json!({ "seq": 2, "traceparent": navigate["traceparent"] });
+    monitor.ask("navigate:displayed", &shown);
+
+    let receipts = |spans: &[Span]| -> Vec<Span> {
+        let is = |s: &&Span| s.name == "process navigate:displayed" && hex(&s.trace_id) == TRACE;
+        spans.iter().filter(is).cloned().collect()
+    };
+    let (all, _) = spans(&collector, |spans| receipts(spans).len() == 2);
+    let sent: Vec<&Span> = all
+        .iter()
+        .filter(|s| s.name == "send navigate" && hex(&s.trace_id) == TRACE)
+        .collect();
+    assert_eq!(sent.len(), 2);
+    for receipt in receipts(&all) {
+        assert!(sent.iter().any(|s| s.span_id == receipt.parent_span_id));
+    }
+    let news = all.iter().filter(|s| s.name == "send scan:displayed");
+    assert_eq!(news.count(), 2);
+
+    let path = format!("/api/flows/{}", ack["flow"].as_str().unwrap());
+    let body: Value = serde_json::from_str(&server.body(&path, "")).unwrap();
+    let flows = body["flows"].as_array().unwrap();
+    let events: Vec<&str> = flows.iter().map(|f| f["event"].as_str().unwrap()).collect();
+    assert_eq!(
+        events,
+        [
+            "scanOrder",
+            "navigate:displayed",
+            "scanOrder",
+            "navigate:displayed"
+        ]
+    );
+    assert_eq!(flows[1]["role"], "monitor");
+}
+
+#[test]
 fn a_scan_without_a_traceparent_starts_a_trace() {
     let collector = Receiver::start();
     let server = Server::start(&[
