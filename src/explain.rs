@@ -121,6 +121,9 @@ impl Answer {
         let mut out = String::new();
         let first = self.flows.first().map_or(0.0, |flow| flow.at);
         for flow in &self.flows {
+            if !out.is_empty() {
+                out.push('\n');
+            }
             // Writing to a string does not fail.
             let _ = flow.tell(&self.node, first, &mut out);
             if let Some(trace) = &self.links.trace {
@@ -203,7 +206,8 @@ impl Flow {
             Some(hop) => writeln!(out, "Slow hop: {hop}; {usual}.")?,
             None => writeln!(out, "No hop was slow; {usual}.")?,
         }
-        if self.logs.is_empty() {
+        // Flows of one trace have their log lines in common, under the first.
+        if self.logs.is_empty() && after.is_empty() {
             writeln!(out, "No log line of it is to be found.")?;
         }
         for line in &self.logs {
