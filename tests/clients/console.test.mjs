@@ -194,7 +194,15 @@ describe('console', () => {
     await page.setViewportSize({ width: 360, height: 800 });
     const overflow = () => page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     assert.ok((await overflow()) <= 0, 'the list fits a phone');
-    await find(page, first.flow);
+    // One that was not slow: on a busy disk some are.
+    const quick = async () => {
+      const { flow } = await scan(phone, 'A-5');
+      const { flows } = await (await fetch(`${server.url}/api/flows/${flow}`)).json();
+      return flows[0].slowHop === null && flow;
+    };
+    let flow;
+    await until('a quick scan', async () => (flow = await quick()));
+    await find(page, flow);
     await says(verdict(page), /No slow hop/);
     assert.ok((await overflow()) <= 0, 'a flow fits a phone');
   });
