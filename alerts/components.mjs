@@ -191,6 +191,44 @@ and sum by (job) (increase(${REFUSED}[15m])) >= 50`,
     ],
   },
   {
+    name: 'signalbox-queue',
+    why: `People who wait in line and select seats. What fails there is counted as failed; these are about what does not happen.`,
+    rules: [
+      {
+        alert: 'QueueStalled',
+        why: `Free counts only the slots of events that have a line, and every second they go to those who wait. A busy node may show
+a free slot at every scrape: hence nobody let in for 2 minutes. A full event lets nobody in for long, and then has a
+free slot for up to a second: hence a minute, four scrapes. A line is in the memory of its node.`,
+        expr: `signalbox_queue_waiting > 0
+and signalbox_queue_free > 0
+and increase(signalbox_queue_admitted_total[2m]) == 0`,
+        for: '1m',
+        labels: ticket('queue'),
+        node: true,
+        summary: '{{ $value | humanize }} people wait on {{ $labels.instance }} though slots are free, and nobody has been let in for 2 minutes.',
+        impact: 'The line stands still: nobody gets into the event, and nothing counts as an error.',
+        check: 'signalbox_queue_free{instance="{{ $labels.instance }}"}',
+        board: 'signalbox-signaling',
+        flows: 'event=join-queue',
+      },
+      {
+        alert: 'SeatConflictsHigh',
+        why: `Over half in 10 minutes, for 10 minutes: when a sale begins all want the same seats, but soon know better. 100
+selections: two people who click on one seat are no trouble.`,
+        expr: `sum by (job) (increase(signalbox_seat_selections_total{result="conflict"}[10m]))
+  / sum by (job) (increase(signalbox_seat_selections_total[10m])) > 0.5
+and sum by (job) (increase(signalbox_seat_selections_total[10m])) >= 100`,
+        for: '10m',
+        labels: ticket('queue'),
+        summary: '{{ $value | humanizePercentage }} of the seats that people selected in the last 10 minutes were taken already.',
+        impact: 'People click on seats that look free and are not: they do not hear what others select, or hardly any seat is left.',
+        check: 'sum by (result) (rate(signalbox_seat_selections_total[10m]))',
+        board: 'signalbox-signaling',
+        flows: 'outcome=refused&event=select-seat',
+      },
+    ],
+  },
+  {
     name: 'signalbox-store',
     why: `The database. Signaling goes on without it, accounts do not: tickets. That scans are not kept meanwhile pages as
 ScansNotStored.`,

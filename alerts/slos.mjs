@@ -54,6 +54,19 @@ const SLOS = [
     board: 'signalbox-signaling',
     flows: 'outcome=failed',
   },
+  {
+    name: 'restore',
+    alert: 'Restore',
+    budget: 0.01,
+    bad: 'signalbox_session_restores_total{result=~"gap|error"}',
+    total: 'signalbox_session_restores_total{result=~"ok|gap|error"}',
+    component: 'connections',
+    failed: 'of restores were incomplete or failed',
+    impact: 'People who lost their connection for a moment are back without their place in the line, their event or their rooms.',
+    check: 'topk(3, sum by (instance, result) (rate(signalbox_session_restores_total{result=~"gap|error"}[5m])))',
+    board: 'signalbox-connections',
+    flows: 'event=restore',
+  },
 ];
 
 /** How fast the budget is spent, over which two windows, and after how many failures in the long one it is no accident. */

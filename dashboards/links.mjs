@@ -8,7 +8,7 @@ const BOARDS = {
   objectives: 'Objectives',
   connections: 'Connections',
   nodes: 'Nodes',
-  signaling: 'Signaling',
+  signaling: 'Signaling and queue',
   runtime: 'Runtime and storage',
   telemetry: 'Telemetry health',
 };

@@ -127,12 +127,18 @@ export const text = (title, content, { w } = {}) => ({ w, json: { type: 'text', 
 
 /** Panels side by side; those without a width share what is left of 24 columns. */
 export const line = (h, ...panels) => {
-  const free = panels.filter((p) => !p.w).length;
-  const share = free && (24 - panels.reduce((sum, p) => sum + (p.w ?? 0), 0)) / free;
+  let free = panels.filter((p) => !p.w).length;
+  let left = 24 - panels.reduce((sum, p) => sum + (p.w ?? 0), 0);
   let x = 0;
+  const share = () => {
+    const w = Math.ceil(left / free);
+    left -= w;
+    free -= 1;
+    return w;
+  };
   return {
     h,
-    panels: panels.map(({ w = share, json }) => {
+    panels: panels.map(({ w = share(), json }) => {
       const at = { ...json, gridPos: { h, w, x } };
       x += w;
       return at;

@@ -1,4 +1,4 @@
-// PromQL in short: {@} selects the chosen nodes, [@] is the rate interval; and the four objectives, once.
+// PromQL in short: {@} selects the chosen nodes, [@] is the rate interval; and the objectives, once.
 
 export const expand = (expr) => expr
   .replaceAll('{@', '{job=~"$job", instance=~"$instance"').replaceAll('[@]', '[$__rate_interval]').replace(/\s+/g, ' ').trim();
@@ -41,6 +41,11 @@ export const objectives = {
     title: 'Signaling', events: 'signals', objective: 0.995,
     failed: (over) => over('signalbox_events_received_total{@, event=~"offer|answer|ice-candidate|message", outcome="failed"}'),
     total: (over) => over('signalbox_events_received_total{@, event=~"offer|answer|ice-candidate|message", outcome=~"ok|failed"}'),
+  },
+  restore: {
+    title: 'Restore', events: 'restores', objective: 0.99,
+    failed: (over) => over('signalbox_session_restores_total{@, result=~"gap|error"}'),
+    total: (over) => over('signalbox_session_restores_total{@, result=~"ok|gap|error"}'),
   },
 };
 

@@ -8,13 +8,20 @@ use crate::{
     guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
-    live::{Pairings, RoomLimits, Rooms, Sessions, Turns},
+    live::{
+        Crowds, MemoryQueues, MemoryRestores, MemorySeats, Pairings, QueueRules, Restores,
+        RoomLimits, Rooms, SeatRules, Sessions, Turns,
+    },
+    queue::{
+        JoinEvent, JoinQueue, JoinSeatSelection, LeaveEvent, LeaveQueue, QueueHeartbeat,
+        QueueServices, ReleaseSeat, SeatMap, SeatSelectionChanged, SelectSeat,
+    },
     rtc::{Answer, CreateRoom, Envelope, IceCandidate, Join, JoinRoom, Leave, Offer, RtcServices},
     scan::{
         Heartbeat, JoinSession, LeaveSession, NavigateDisplayed, Pairing, RegisterClient,
         ScanOrder, ScanServices, SessionCreate, SessionJoin, SessionUnpair,
     },
-    settings::{Fault, Settings},
+    settings::{Fault, Limits, Settings},
     store::{Batcher, Ledger, Recorder, Records, RoomKeeper, Store},
     telemetry::Telemetry,
 };
@@ -39,6 +46,8 @@ pub struct App {
     http: Arc<Http>,
     sessions: Arc<Sessions>,
     rtc: RtcServices,
+    queue: QueueServices,
+    seat_map: SeatMap,
     accounts: Arc<Accounts>,
     pairing: Arc<Pairing>,
     keys: Option<Arc<KeySet>>,
@@ -95,6 +104,9 @@ impl App {
             Some(Fault::Ledger(fault)) => Some(fault),
             _ => None,
         };
+        let seat_map = seat_map(settings, &store);
+        seat_map.keep(clock::now()).await;
+        let queue = queue_services(settings, seat_map.seats.clone());
         let (ledger, writer) = Ledger::new(store.clone(), Box::new(seen), fault);
         let pairing = Arc::new(pairing(settings, &verifier, &store));
         let scan = ScanServices {
@@ -102,27 +114,18 @@ impl App {
             turns: Arc::new(Turns::default()),
             ledger,
             pairing: pairing.clone(),
+            restores: queue.restores.clone(),
             without_store: settings.scan.without_store,
             strict_device_role: settings.auth.strict_device_role,
         };
-        let journal = records.clone();
-        let room_limits = RoomLimits {
-            per_peer: limits.rooms_per_socket,
-            most: limits.rooms_max,
-            capacity: limits.peers_per_room,
-        };
-        let rooms = Rooms::new(room_limits, Box::new(move |change| journal.write(change)));
-        let rtc = RtcServices {
-            rooms: Arc::new(rooms),
-            creations: Arc::new(Keyed::new(limits.create_room, Duration::from_mins(1))),
-            records: records.clone(),
-        };
+        let rtc = rtc_services(limits, &records, queue.restores.clone());
         recorder.load(&Keeper(rtc.rooms.clone())).await;
         let accounts = Accounts::new(settings, verifier.clone(), store.clone(), revoked);
         let _ = accounts.learn_revoked(true, clock::now()).await;
         let table = Table::new([
             scan_family(&scan),
             rtc_family(&rtc),
+            queue_family(&queue),
             accounts_family(&accounts),
         ]);
         let (gateway, front) = Gateway::build(settings, telemetry.clone(), verifier.clone(), table);
@@ -131,12 +134,15 @@ impl App {
             telemetry.clone(),
             accounts.clone(),
             pairing.clone(),
+            (queue.clone(), seat_map.clone()),
             store.clone(),
             sources(&gateway, &sessions, &rtc.rooms),
         );
         watch(&telemetry, &sessions, &rtc.rooms, &store, records);
         Ok(Self {
             rtc,
+            queue,
+            seat_map,
             accounts,
             pairing,
             keys,
@@ -195,6 +201,8 @@ impl App {
             http: self.http.clone(),
             sessions: self.sessions,
             rtc: self.rtc,
+            queue: self.queue,
+            seat_map: self.seat_map.clone(),
             accounts: self.accounts,
             pairing: self.pairing,
             keys: self.keys,
@@ -220,6 +228,7 @@ impl App {
         // Everybody has left: that is written down as well.
         let _ = over.send(());
         let _ = tokio::time::timeout(LAST_RECORDS, recording).await;
+        self.seat_map.keep(clock::now()).await;
         // Whoever waited for it has been answered.
         writing.abort();
         self.store.close().await;
@@ -288,8 +297,72 @@ fn watch(
     });
 }
 
+/// Seats in memory, written down as they change.
+fn seat_map(settings: &Settings, store: &Arc<Store>) -> SeatMap {
+    let queue = &settings.queue;
+    let rules = SeatRules {
+        hold: queue.seat_hold,
+        per_user: queue.seats_per_user,
+        most: queue.seats_max,
+    };
+    SeatMap {
+        seats: Arc::new(MemorySeats::new(rules)),
+        store: store.clone(),
+    }
+}
+
+/// Ticketing in memory.
+fn queue_services(settings: &Settings, seats: Arc<MemorySeats>) -> QueueServices {
+    let queue = &settings.queue;
+    let rules = QueueRules {
+        threshold: queue.threshold,
+        lease: queue.lease,
+        grace: queue.grace,
+        events: queue.events_max,
+        waiting: queue.waiting_max,
+    };
+    QueueServices {
+        queues: Arc::new(MemoryQueues::new(rules)),
+        seats,
+        restores: Arc::new(MemoryRestores::new(queue.restore_window, queue.users_max)),
+        crowds: Arc::new(Crowds::new(settings.limits.rooms_per_socket)),
+        language: settings.server.language,
+        patience: queue.grace.min(queue.lease),
+    }
+}
+
+/// Signaling in memory, written down as it happens.
+fn rtc_services(limits: &Limits, records: &Records, restores: Arc<dyn Restores>) -> RtcServices {
+    let journal = records.clone();
+    let room_limits = RoomLimits {
+        per_peer: limits.rooms_per_socket,
+        most: limits.rooms_max,
+        capacity: limits.peers_per_room,
+    };
+    let rooms = Rooms::new(room_limits, Box::new(move |change| journal.write(change)));
+    RtcServices {
+        rooms: Arc::new(rooms),
+        creations: Arc::new(Keyed::new(limits.create_room, Duration::from_mins(1))),
+        records: records.clone(),
+        restores,
+    }
+}
+
+fn queue_family(queue: &QueueServices) -> Family {
+    Family::new()
+        .event::<JoinEvent, _>(queue)
+        .event::<LeaveEvent, _>(queue)
+        .event::<JoinQueue, _>(queue)
+        .event::<LeaveQueue, _>(queue)
+        .event::<QueueHeartbeat, _>(queue)
+        .event::<JoinSeatSelection, _>(queue)
+        .event::<SelectSeat, _>(queue)
+        .event::<ReleaseSeat, _>(queue)
+        .event::<SeatSelectionChanged, _>(queue)
+        .visits(queue.clone())
+}
+
 fn scan_family(scan: &ScanServices) -> Family {
-    let departing = scan.clone();
     Family::new()
         .event::<RegisterClient, _>(scan)
         .event::<JoinSession, _>(scan)
@@ -300,11 +373,10 @@ fn scan_family(scan: &ScanServices) -> Family {
         .event::<SessionJoin, _>(scan)
         .event::<SessionUnpair, _>(scan)
         .event::<Heartbeat, _>(scan)
-        .on_departure(move |peer, now| departing.departed(peer, now))
+        .visits(scan.clone())
 }
 
 fn rtc_family(rtc: &RtcServices) -> Family {
-    let departing = rtc.clone();
     Family::new()
         .event::<Join, _>(rtc)
         .event::<JoinRoom, _>(rtc)
@@ -314,7 +386,7 @@ fn rtc_family(rtc: &RtcServices) -> Family {
         .event::<Answer, _>(rtc)
         .event::<IceCandidate, _>(rtc)
         .event::<Envelope, _>(rtc)
-        .on_departure(move |peer, now| departing.departed(peer, now))
+        .visits(rtc.clone())
 }
 
 fn accounts_family(accounts: &Arc<Accounts>) -> Family {
@@ -324,7 +396,9 @@ fn accounts_family(accounts: &Arc<Accounts>) -> Family {
 fn sources(gateway: &Arc<Gateway>, sessions: &Arc<Sessions>, rooms: &Arc<Rooms>) -> Sources {
     let rooms = rooms.clone();
     let (peers, totals, pages) = (gateway.clone(), sessions.clone(), sessions.clone());
+    let carrier = gateway.clone();
     Sources {
+        carry_out: Box::new(move |decision| carrier.carry_out(decision)),
         peers: Box::new(move || peers.connected()),
         rooms: Box::new(move || rooms.len()),
         sessions: Box::new(move || totals.totals()),

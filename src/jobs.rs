@@ -8,6 +8,7 @@ use crate::{
     guard::KeySet,
     http::Http,
     live::Sessions,
+    queue::{QueueServices, SeatMap},
     rtc::RtcServices,
     scan::Pairing,
     settings::Settings,
@@ -26,6 +27,8 @@ pub(crate) struct Jobs {
     pub(crate) http: Arc<Http>,
     pub(crate) sessions: Arc<Sessions>,
     pub(crate) rtc: RtcServices,
+    pub(crate) queue: QueueServices,
+    pub(crate) seat_map: SeatMap,
     pub(crate) accounts: Arc<Accounts>,
     pub(crate) pairing: Arc<Pairing>,
     pub(crate) keys: Option<Arc<KeySet>>,
@@ -39,6 +42,9 @@ const ENDED_LOGINS: Duration = Duration::from_secs(2);
 /// How often old scans are looked for, and how long the others have the database between two steps.
 const PRUNE: Duration = Duration::from_mins(1);
 const BREATH: Duration = Duration::from_millis(50);
+const SECOND: Duration = Duration::from_secs(1);
+/// After so many seconds users are forgotten whose time is over.
+const FORGET: u64 = 60;
 /// How often limiters forget.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -62,7 +68,8 @@ impl Jobs {
                 tracing::info!(target: "signalbox::sweep", sessions = dropped.len(), "Idle sessions were dropped.");
             }
         }));
-        let (gateway, sessions, telemetry) = (self.gateway.clone(), self.sessions, self.telemetry);
+        let (gateway, sessions) = (self.gateway.clone(), self.sessions);
+        let telemetry = self.telemetry.clone();
         jobs.spawn(every(self.settings.telemetry.stats_interval, move || {
             let totals = sessions.totals();
             let counts = [totals.total, totals.active, totals.paired];
@@ -72,6 +79,18 @@ impl Jobs {
         jobs.spawn(every(Duration::from_secs(1), move || {
             rooms.close_empty(EMPTY_ROOM, clock::now());
         }));
+        jobs.spawn(turn(
+            self.queue.clone(),
+            self.gateway.clone(),
+            self.telemetry.clone(),
+        ));
+        let seat_map = self.seat_map;
+        jobs.spawn(async move {
+            loop {
+                tokio::time::sleep(SECOND).await;
+                seat_map.keep(clock::now()).await;
+            }
+        });
         jobs.spawn(prune(self.store.clone()));
         jobs.spawn(end_logins(
             self.store,
@@ -99,6 +118,25 @@ impl Jobs {
             http.tidy();
         }));
         jobs
+    }
+}
+
+/// Lets people in, tells those who wait, ends what has ended, once a second.
+async fn turn(queue: QueueServices, gateway: Arc<Gateway>, telemetry: Arc<Telemetry>) {
+    let mut ticks = tokio::time::interval(SECOND);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    for tick in 0_u64.. {
+        ticks.tick().await;
+        let now = clock::now();
+        gateway.carry_out(queue.turn(now).await);
+        let totals = queue.queues.totals().await;
+        let people = [totals.waiting, totals.active, totals.free];
+        telemetry
+            .metrics
+            .set_queues(people, queue.seats.held().await);
+        if tick.is_multiple_of(FORGET) {
+            queue.restores.forget(now).await;
+        }
     }
 }
 

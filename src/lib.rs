@@ -22,6 +22,7 @@ pub mod guard;
 pub mod http;
 mod jobs;
 pub mod live;
+pub mod queue;
 pub mod rtc;
 pub mod scan;
 pub mod settings;

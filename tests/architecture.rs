@@ -23,6 +23,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["event", "settings"]),
     ("scan", &["guard", "live", "store", "event", "settings"]),
     ("rtc", &["guard", "live", "store", "event", "settings"]),
+    ("queue", &["live", "store", "event", "settings"]),
     ("accounts", &["guard", "live", "store", "event", "settings"]),
     ("telemetry", &["event", "settings"]),
     (
@@ -37,6 +38,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "gateway",
             "guard",
             "live",
+            "queue",
             "rtc",
             "scan",
             "store",
@@ -54,6 +56,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
             "guard",
             "http",
             "live",
+            "queue",
             "rtc",
             "scan",
             "store",
@@ -67,6 +70,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
         &[
             "accounts",
             "jobs",
+            "queue",
             "rtc",
             "scan",
             "clock",

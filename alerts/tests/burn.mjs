@@ -9,6 +9,7 @@ const LIMITS = {
   ScanLatencyBurnFast: 1440, ScanLatencyBurnSteady: 600, ScanLatencyBurnSlow: 300, ScanLatencyBurnCreeping: 100,
   HandshakeBurnFast: 144, HandshakeBurnSteady: 60, HandshakeBurnSlow: 30, HandshakeBurnCreeping: 10,
   SignalingBurnFast: 720, SignalingBurnSteady: 300, SignalingBurnSlow: 150, SignalingBurnCreeping: 50,
+  RestoreBurnFast: 1440, RestoreBurnSteady: 600, RestoreBurnSlow: 300, RestoreBurnCreeping: 100,
 };
 
 /**
@@ -41,6 +42,10 @@ const SERIES = {
     ['signalbox_events_received_total{job="signalbox",instance="a",event="offer",outcome="ok"}', good],
     ['signalbox_events_received_total{job="signalbox",instance="a",event="offer",outcome="failed"}', bad],
   ],
+  Restore: (good, bad) => [
+    ['signalbox_session_restores_total{job="signalbox",instance="a",result="ok"}', good],
+    ['signalbox_session_restores_total{job="signalbox",instance="a",result="gap"}', bad],
+  ],
 };
 
 /** A counter that gains so much a step for so many steps; each phase begins with a restart of the node. */
@@ -48,7 +53,7 @@ const counter = (phases) => phases.map(([gain, steps], i) => `${i ? gain : 0}+${
 /** A counter that gains so much every so many steps, so many times. */
 const drip = (gain, every, times) => Array.from({ length: times + 1 }, (_, i) => `${i * gain}x${every - 1}`).join(' ');
 
-/** One story that all four objectives live through: their series, and in which state their alerts are at a step. */
+/** One story that all objectives live through: their series, and in which state their alerts are at a step. */
 function group(name, tier, says, series, checks) {
   const lines = [`  - name: Burn${name} ${says}`, `    interval: ${tier.step}m`, '    input_series:'];
   for (const [metric, values] of Object.keys(SERIES).flatMap(series)) {

@@ -3,7 +3,7 @@ import { allFlows, board, errorLogs, failedFlows, flows, runbook, slowFlows } fr
 import { OUTCOMES, above, below, line, section, series, stat, states, table, text } from '../panels.mjs';
 import { canaryAge, count, kept, objectives, quantile, rate } from '../promql.mjs';
 
-const { scan_delivery, scan_latency, handshake, signaling } = objectives;
+const { scan_delivery, scan_latency, handshake, signaling, restore } = objectives;
 
 export default {
   uid: 'signalbox-on-call',
@@ -49,6 +49,7 @@ export default {
           'Scans are kept': `${rate('signalbox_scan_flows_total{@, outcome="storage_failed"}')} == bool 0`,
           'No scan is stuck': 'max(signalbox_scan_oldest_unacked_seconds{@}) < bool 30',
           'Clients can connect': kept(handshake),
+          'Sessions are restored': kept(restore),
           'Signals are relayed': kept(signaling),
           'Canary gets through': `max((${canaryAge}) / (4 * (signalbox_canary_interval_seconds{@} > 0))) < bool 1`,
           'All nodes answer': 'min(up{@})',
@@ -58,7 +59,7 @@ export default {
         }, [
           'Each row is one promise, judged over the rate interval: green while it is kept, red while it is broken. Without traffic a promise is kept.',
           'all green.',
-          'the topmost red row names the board: scans → Scan flow, scans that are not kept → Runtime and storage, clients → Connections, signals → Signaling, nodes → Nodes, database and runtime → Runtime and storage, logs → Telemetry health.',
+          'the topmost red row names the board: scans → Scan flow, scans that are not kept → Runtime and storage, clients and restores → Connections, signals → Signaling and queue, nodes → Nodes, database and runtime → Runtime and storage, logs → Telemetry health.',
         ], { w: 16, links: [board('scan-flow'), board('connections'), board('signaling'), board('nodes'), board('runtime'), board('telemetry')] }),
         table('Alerts', 'short', `label_replace(max by (severity, alertname, component, instance) (ALERTS{alertstate="firing", severity=~"page|ticket"}),
           "runbook", "$1$2", "alertname", "(.+Burn).+|(.+)")`, [
@@ -117,7 +118,7 @@ export default {
         series('Failures by event', 'ops', { '{{event}}': rate('signalbox_events_received_total{@, outcome="failed"}', 'event') }, [
           'Events of any kind that failed through our fault.',
           '0 for all of them. One event: its handler. All events: the node or what it depends on.',
-          'open the failed flows; for signaling events open Signaling.',
+          'open the failed flows; for events of signaling, the queue and seats open Signaling and queue.',
         ], { draw: 'bars', many: true, links: [failedFlows, errorLogs, board('signaling')] }),
         series('Canary by result', 'ops', { '{{result}}': rate('signalbox_canary_runs_total{@}', 'result') }, [
           'Runs of the synthetic phone and monitor by how they ended. Two runs a minute and node.',

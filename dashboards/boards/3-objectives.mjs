@@ -1,5 +1,5 @@
 // Board 3: how much of each objective's error budget is left, and how fast it burns.
-import { board, failedFlows, runbook, slowFlows } from '../links.mjs';
+import { board, failedFlows, flows, runbook, slowFlows } from '../links.mjs';
 import { above, bars, below, gauge, line, section, series, stat, text } from '../panels.mjs';
 import { allowed, objectives, recorded } from '../promql.mjs';
 
@@ -11,13 +11,14 @@ const BURNS = {
   scan_latency: ['ScanLatency', slowFlows, board('scan-flow')],
   handshake: ['Handshake', failedFlows, board('connections')],
   signaling: ['Signaling', failedFlows, board('signaling')],
+  restore: ['Restore', flows('event=restore', 'restores'), board('connections')],
 };
 const each = (draw) => Object.entries(objectives).map(([slo, o]) => draw(slo, o, BURNS[slo]));
 
 export default {
   uid: 'signalbox-objectives',
   title: 'Objectives and budget: how much may still fail?',
-  description: 'Four objectives over 30 days. The budget is what may fail; the burn rate is how many times faster than allowed it is used.',
+  description: 'Five objectives over 30 days. The budget is what may fail; the burn rate is how many times faster than allowed it is used.',
   from: 'now-24h',
   sections: [
     section('Error budget left, of 30 days',
@@ -42,7 +43,7 @@ export default {
         'below 1. The dashed lines are the alerts: 14.4 pages within minutes, 6 pages within the hour, 3 and 1 make a ticket.',
         'the short windows say whether it is still going on, the long ones how much it cost.',
       ], { decimals: 1, softMax: 15, limits: [['green', null], ['yellow', 1], ['orange', 3], ['red', 6], ['dark-red', 14.4]].map(([color, value]) => ({ color, value })), links: [...links, runbook(`${alert}Burn`)] }))]
-        .flatMap(([a, b, c, d]) => [line(8, a, b), line(8, c, d)]),
+        .flatMap(([a, b, c, d, e]) => [line(8, a, b, c), line(8, d, e)]),
       line(8,
         bars('Burn rate of the last hour', 'short', Object.fromEntries(Object.entries(objectives).map(([slo, o]) => [o.title, `max(${recorded(slo, '1h')}) / ${allowed(o.objective)}`])), [
           'How many times faster than allowed each budget was used in the last hour.',
@@ -58,6 +59,7 @@ export default {
 - **BurnCreeping**: above 1 over 3 d and over 6 h. A ticket.
 
 The long window makes an alert worth waking up for, the short one ends it soon after the fault has ended.
-Refused requests are the client’s doing: they cost nothing. A scan that waits for a monitor is good, as is one that a phone sent again.`, { w: 14 }))),
+Refused requests are the client’s doing: they cost nothing. A scan that waits for a monitor is good, as is one that a phone sent again.
+Whoever comes for the first time, or after too long, is not counted as a restore.`, { w: 14 }))),
   ],
 };

@@ -1,10 +1,14 @@
 // Board 4: who connects, who hangs up, and whose doing it is.
-import { board, errorLogs, failedFlows, logs, refusedFlows } from '../links.mjs';
+import { board, errorLogs, failedFlows, flows, logs, refusedFlows, runbook } from '../links.mjs';
 import { above, below, line, section, series, stat } from '../panels.mjs';
 import { count, objectives, quantile, rate } from '../promql.mjs';
 
 const { handshake } = objectives;
 const DURATION = 'signaling_connection_duration_seconds';
+const RESTORES = 'signalbox_session_restores_total';
+const RESTORE = 'signalbox_session_restore_duration_seconds';
+const RESTORED = { ok: 'green', expired: 'purple', unknown: 'blue', gap: 'orange', error: 'red' };
+const restoreFlows = flows('event=restore', 'restores');
 const connectionLogs = logs('target="signalbox::connection"', 'connections opened and closed');
 
 export default {
@@ -47,8 +51,8 @@ export default {
     section('Who is there?',
       line(8,
         series('Connections by role', 'short', { '{{role}}': 'sum by (role) (signalbox_connections{@})' }, [
-          'Connected clients by what they registered as: phones, monitors, WebRTC peers. unknown has not said yet.',
-          'unknown near 0; phones and monitors in a steady proportion.',
+          'Connected clients by what they registered as: phones, monitors, WebRTC peers. unknown has not said, as people who wait in line never do.',
+          'unknown near 0 where no tickets are sold; phones and monitors in a steady proportion.',
           'unknown staying up: clients connect and do not register, an old version or a fault in the application.',
         ], { stack: true, links: [connectionLogs] }),
         series('Connections by transport', 'short', { '{{transport}}': 'sum by (transport) (signalbox_connections{@})' }, [
@@ -100,6 +104,28 @@ export default {
           '0.',
           'open the failed flows, then Runtime and storage: is the node at its end?',
         ], { draw: 'bars', links: [failedFlows, board('runtime')] }))),
+    section('Who comes back, and to what?',
+      line(8,
+        series('Restores by result', 'ops', { '{{result}}': rate(`${RESTORES}{@}`, 'result') }, [
+          'Clients that connect, by what was brought back. ok: all that was kept. expired: away for longer than a place in the line is. unknown: a first visit. gap: the place is lost before its time. error: our fault.',
+          'ok, unknown and some expired. Peaks follow a network fault: everybody comes back.',
+          'unknown leaping up while ok falls: what was kept is gone, did a node restart? expired up: long breaks, look at who hung up above.',
+        ], { stack: true, colors: RESTORED, links: [restoreFlows, board('nodes')] }),
+        series('Restores that lost something', 'ops', { '{{result}}': rate(`${RESTORES}{@, result=~"gap|error"}`, 'result') }, [
+          'The gaps and errors alone. They spend error budget.',
+          '0.',
+          'error: open the failed flows. gap: open the runbook, and compare with who left the line on Signaling and queue.',
+        ], { draw: 'bars', colors: RESTORED, links: [failedFlows, runbook('RestoreBurn'), board('signaling')] }),
+        series('A restore takes', 's', { 'half': quantile(0.5, RESTORE), '99 %': quantile(0.99, RESTORE) }, [
+          'From the connection until everything is back, of those of whom something was kept. No event of the socket is handled before. A hole means that nobody came back.',
+          'the 99 % line below 5 ms.',
+          'above 25 ms: the node is busy; open Runtime and storage.',
+        ], { links: [restoreFlows, board('runtime')] }),
+        series('Devices that caught up', 'ops', { '{{result}}': rate('signalbox_reconnects_total{@}', 'result') }, [
+          'Phones and monitors that came back to a scan session and said what they had seen. ok: they have everything now. gap: some of it is gone.',
+          'ok only. Scans are kept for 24 hours, the last 500 of a session.',
+          'gap: is the database away or new? Otherwise monitors were off for days; open Scan flow.',
+        ], { stack: true, colors: RESTORED, links: [board('runtime'), board('scan-flow')] }))),
     section('Sessions and what is said in them',
       line(8,
         series('Scan sessions', 'short', { '{{state}}': 'sum by (state) (signalbox_scan_sessions{@})' }, [

@@ -1,5 +1,5 @@
-// Board 6: WebRTC signaling, from the join to the answer.
-import { board, failedFlows, flows, refusedFlows } from '../links.mjs';
+// Board 6: WebRTC signaling, from the join to the answer; and the waiting line, from joining it to a seat.
+import { board, failedFlows, flows, refusedFlows, runbook } from '../links.mjs';
 import { OUTCOMES, above, below, heatmap, line, section, series, stat } from '../panels.mjs';
 import { count, objectives, quantile, rate } from '../promql.mjs';
 
@@ -8,10 +8,16 @@ const NEGOTIATION = 'signalbox_webrtc_negotiation_seconds';
 const signals = (matchers, by) => rate(`signalbox_webrtc_signals_total{@${matchers}}`, by);
 const joinFlows = flows('event=join', 'joins');
 
+const WAIT = 'signalbox_queue_wait_seconds';
+const SELECTIONS = 'signalbox_seat_selections_total';
+const TICKETING = 'event=~"join-event|leave-event|join-queue|leave-queue|queue:heartbeat|join-seat-selection|select-seat|release-seat|seat-selection-changed"';
+const lineFlows = flows('event=join-queue', 'joining the line');
+const seatFlows = flows('event=select-seat', 'seats selected');
+
 export default {
   uid: 'signalbox-signaling',
-  title: 'Signaling: do peers find each other?',
-  description: 'A peer joins a room, offers, is answered, and both exchange ICE candidates. What follows goes from peer to peer and is not seen here.',
+  title: 'Signaling and queue: do peers find each other, are people let in?',
+  description: 'A peer joins a room, offers, is answered, and both exchange ICE candidates. What follows goes from peer to peer and is not seen here. People wait in line for an event, are let in, and select seats.',
   sections: [
     section(null,
       line(4,
@@ -44,7 +50,38 @@ export default {
           '95 of 100 negotiations in the time shown took less than this.',
           'below 5 s.',
           'look at the heatmap below: one tail or a second band?',
-        ], { limits: above(5, 15), noValue: 'no answers', links: [joinFlows] }))),
+        ], { limits: above(5, 15), noValue: 'no answers', links: [joinFlows] })),
+      line(4,
+        stat('People waiting', 'short', 'sum(signalbox_queue_waiting{@})', [
+          'People in the lines of all events, now.',
+          '0, and as many as like when a sale begins.',
+          'growing: compare with those who are let in.',
+        ], { spark: true, decimals: 0, links: [lineFlows] }),
+        stat('Slots in use', 'short', 'sum(signalbox_queue_active{@})', [
+          'People who were let in and have not left. Their slot ends by itself when nothing is heard of them for QUEUE_LEASE.',
+          'at the limits of the events while people wait.',
+          'falling while people wait: nobody is let in; see the slots left empty.',
+        ], { spark: true, decimals: 0, links: [lineFlows] }),
+        stat('Slots left empty', 'short', 'sum(min_over_time(signalbox_queue_free{@}[@]))', [
+          'Free slots of events that have a line: as many as were free for the whole rate interval.',
+          '0: a slot is given to the next one within a second.',
+          'above 0: the line stands still; open the runbook.',
+        ], { decimals: 0, limits: above(1), links: [runbook('QueueStalled'), board('nodes')] }),
+        stat('Let in, per second', 'ops', rate('signalbox_queue_admitted_total{@}'), [
+          'People who got a slot, each second, from the line or at once.',
+          'as many as leave, while people wait.',
+          '0 while people wait: are all slots in use, or does the line stand still?',
+        ], { spark: true, links: [runbook('QueueStalled'), lineFlows] }),
+        stat('Half are let in within', 's', quantile(0.5, WAIT, { overRange: true }), [
+          'Median time from joining the line to being let in, of those who were let in in the time shown.',
+          'below a minute, and longer when a sale begins. An hour means that or longer.',
+          'long: more people than slots; an admin can raise the limit of the event.',
+        ], { noValue: 'nobody was', links: [lineFlows] }),
+        stat('Selections in conflict', 'percentunit', `${count(`${SELECTIONS}{@, result="conflict"}`)} / ${count(`${SELECTIONS}{@}`)}`, [
+          'Share of the selections of seats in the time shown that somebody else had been faster at, or whose seat was sold.',
+          'below 25 %; higher when few seats are left.',
+          'above 50 %: clients show seats as free that are not; open the runbook.',
+        ], { decimals: 1, limits: above(0.25, 0.5), noValue: 'no selections', links: [runbook('SeatConflictsHigh'), seatFlows] }))),
     section('Signals',
       line(8,
         series('Signals relayed, by kind', 'ops', { '{{kind}}': signals(', outcome="ok"', 'kind') }, [
@@ -106,5 +143,60 @@ export default {
           'both follow the use. A room closes 30 s after its last peer left.',
           'created leaping up: a client creates rooms in a loop; see Rate limited on Connections.',
         ], { links: [board('connections')] }))),
+    section('Waiting line',
+      line(8,
+        series('Waiting, in, and free', 'short', {
+          'people waiting': 'sum(signalbox_queue_waiting{@})', 'slots in use': 'sum(signalbox_queue_active{@})', 'free slots of events with a line': 'sum(signalbox_queue_free{@})',
+        }, [
+          'The line and the slots of all events. Somebody from the line is let in every second for as long as a slot is free.',
+          'free near 0 while people wait.',
+          'free staying up: the line stands still; open the runbook. Waiting up, in use steady: more people than slots.',
+        ], { colors: { 'people waiting': 'orange', 'slots in use': 'green', 'free slots of events with a line': 'red' }, links: [runbook('QueueStalled'), lineFlows] }),
+        series('Let in, and out of the line', 'ops', {
+          'let in': rate('signalbox_queue_admitted_total{@}'), '{{reason}}': rate('signalbox_queue_left_total{@}', 'reason'),
+        }, [
+          'People who were let in, and those who left the line or their slot otherwise. left: they said so. vanished: they were away for too long. cleared: an admin emptied the line.',
+          'let in follows the slots that become free; vanished near 0.',
+          'vanished up: people lose their connection, open Connections. cleared: ask who did it.',
+        ], { colors: { 'let in': 'green', left: 'blue', vanished: 'orange', cleared: 'purple' }, links: [board('connections'), lineFlows] })),
+      line(9,
+        heatmap('From joining the line to being let in', 's', `sum by (le) (increase(${WAIT}_bucket{@}[@]))`, [
+          'How many people waited how long, over time: the stronger the colour, the more.',
+          'one band that rises with the line. Whoever is let in at once is in the lowest.',
+          'a band at the top: people who wait for an hour and longer; who gives up is in the panel above.',
+        ], { links: [lineFlows] }),
+        series('The wait: half, and the slowest 5 %', 's', { 'half': quantile(0.5, WAIT), '95 %': quantile(0.95, WAIT) }, [
+          'The same as lines. A gap means that nobody was let in.',
+          'both alike: the line is first come, first served.',
+          'far apart: events of very different lines.',
+        ], { links: [lineFlows] }))),
+    section('Seats',
+      line(8,
+        series('Seats held', 'short', { held: 'sum(signalbox_seats_held{@})', 'ended by time, a minute': '60 * sum(rate(signalbox_seats_expired_total{@}[@]))' }, [
+          'Seats that people have selected, and holds that ended because nothing came of them for SEAT_HOLD.',
+          'both follow the sale.',
+          'nearly all ended by time: people select and cannot buy; ask for the shop behind it.',
+        ], { colors: { held: 'green', 'ended by time, a minute': 'orange' }, links: [seatFlows] }),
+        series('Selections by result', 'ops', { '{{result}}': rate(`${SELECTIONS}{@}`, 'result') }, [
+          'Seats that people asked for. conflict: another one has it, or it is sold. refused: too many seats, not on the map, or not let in yet.',
+          'mostly held.',
+          'conflict up: see its share. refused up: open the refused flows; their code says why.',
+        ], { stack: true, colors: { held: 'green', conflict: 'orange', refused: 'purple' }, links: [refusedFlows, seatFlows] }),
+        series('Share of conflicts', 'percentunit', { conflict: `${rate(`${SELECTIONS}{@, result="conflict"}`)} / ${rate(`${SELECTIONS}{@}`)}` }, [
+          'Selections that ended in a conflict, of all selections. A gap means that there were none.',
+          'below 25 %; above the dashed line of 50 % for long it is a ticket.',
+          'at the end of a sale: few seats are left. Otherwise clients do not hear what is taken; open the runbook.',
+        ], { max: 1, colors: { conflict: 'orange' }, limits: above(0.5), links: [runbook('SeatConflictsHigh'), refusedFlows] })),
+      line(8,
+        series('Queue and seat events refused or failed', 'ops', { '{{event}} {{outcome}}': rate(`signalbox_events_received_total{@, ${TICKETING}, outcome!="ok"}`, 'event, outcome') }, [
+          'What people asked for in vain. refused: a conflict, a limit, not let in. failed: ours.',
+          'select-seat refused as often as there are conflicts; failed 0.',
+          'failed: open the failed flows. refused: their code says why.',
+        ], { draw: 'bars', many: true, links: [failedFlows, refusedFlows] }),
+        series('Handling one of these events, slowest 1 %', 's', { '{{event}}': quantile(0.99, 'signalbox_event_handle_duration_seconds', { by: 'event', where: TICKETING }) }, [
+          'From the event’s turn to its answer.',
+          'below 1 ms.',
+          'above 25 ms: open Runtime and storage.',
+        ], { many: true, links: [board('runtime')] }))),
   ],
 };

@@ -4,8 +4,10 @@ import { OUTCOMES, above, below, line, section, series, stat, states, words } fr
 import { quantile, rate } from '../promql.mjs';
 
 const STORE = 'signalbox_store_operation_seconds';
+const OPERATIONS = 'signalbox_store_operations_total';
 const BATCH = 'signalbox_scan_log_batch_size';
 const HTTP = 'signalbox_http_request_duration_seconds';
+const REQUESTS = 'signalbox_http_requests_total';
 const storeLogs = logs('target=~"signalbox::store.*"', 'the store');
 
 export default {
@@ -94,12 +96,12 @@ export default {
           'below 50 ms; above the dashed line of 250 ms it is a ticket.',
           'all of them: the disk or the database server. One: its query.',
         ], { many: true, limits: above(0.25), links: [runbook('SlowStore'), storeLogs] }),
-        series('Operations by result', 'ops', { '{{result}}': rate(`${STORE}_count{@}`, 'result') }, [
+        series('Operations by result', 'ops', { '{{result}}': rate(`${OPERATIONS}{@}`, 'result') }, [
           'Operations by how they ended. timeout: it took longer than allowed.',
           'ok only.',
           'error or timeout: open the log of the store; it names the operation.',
         ], { stack: true, colors: OUTCOMES, links: [storeLogs, runbook('StoreDown')] }),
-        series('Operations that did not work, by kind', 'ops', { '{{op}} {{result}}': rate(`${STORE}_count{@, result!="ok"}`, 'op, result') }, [
+        series('Operations that did not work, by kind', 'ops', { '{{op}} {{result}}': rate(`${OPERATIONS}{@, result!="ok"}`, 'op, result') }, [
           'The same without those that worked, by kind.',
           '0.',
           'enter: scans are not kept. replay: monitors do not get what they missed. record: rooms are not written and wait. account, login, refresh: nobody can log in.',
@@ -147,7 +149,7 @@ export default {
         ], { draw: 'bars', links: [runbook('ScansNotStored'), storeLogs] }))),
     section('HTTP, and errors of every kind',
       line(8,
-        series('HTTP requests by status', 'ops', { '{{status}}': rate(`${HTTP}_count{@}`, 'status') }, [
+        series('HTTP requests by status', 'ops', { '{{status}}': rate(`${REQUESTS}{@}`, 'status') }, [
           'Requests to the HTTP side by class of status. Sockets are not in it.',
           'nearly all 2xx.',
           '5xx is our fault: open the errors in the log. 4xx rising: clients with a wrong address or token.',

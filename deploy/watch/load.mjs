@@ -1,4 +1,4 @@
-// A small, bounded load, so that there is something to see: phones, monitors, peers, and clients that do wrong.
+// A small, bounded load, so that there is something to see: phones, monitors, peers, people in a waiting line, and clients that do wrong.
 import { createHmac } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { io } from 'socket.io-client';
@@ -50,9 +50,17 @@ function every(seconds, act) {
 
 function inSession(url, user, role, session, options) {
   const socket = connect(url, user, role, options);
+  // It says what it has seen when it comes back, and is sent the rest.
+  let seen = {};
   socket.on('connect', () => {
     socket.emit('registerClient', { role });
-    socket.emit('joinSession', { sessionId: session });
+    socket.emit('joinSession', { sessionId: session, ...seen });
+  });
+  socket.on('joinedSession', ({ seq, epoch }) => {
+    if (epoch) seen = { lastSeq: seq, epoch };
+  });
+  socket.on('navigate', ({ seq }) => {
+    if (seq && seen.epoch) seen.lastSeq = seq;
   });
   if (role === 'monitor') {
     socket.on('navigate', (order, shown) => {
@@ -126,6 +134,51 @@ function room(url, name, peers) {
   }
 }
 
+/** A sale with few slots: people wait, are let in, select seats of a small hall, and make room for the next ones. */
+function sale(url, name, people) {
+  const limit = () =>
+    fetch(`${url}/api/queue/admin/${name}`, {
+      method: 'PUT',
+      headers: { authorization: `Bearer ${token('organizer', 'admin')}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ threshold: Math.ceil(people / 3) }),
+    }).catch(() => note('requests not answered'));
+  for (let n = 0; n < people; n += 1) {
+    const person = connect(url, `${name}-${n}`, 'visitor', { reconnectionDelay: 500, reconnectionDelayMax: 1500 });
+    const say = (event, payload) => person.emit(event, { eventId: name, ...payload });
+    const select = () =>
+      person.timeout(10_000).emit('select-seat', { eventId: name, seatId: `A-${Math.ceil(Math.random() * 80)}` }, (late, ack) => {
+        if (late) note('seats not answered');
+        else note(ack.success ? 'seats held' : 'seats not to be had');
+      });
+    const join = () => {
+      say('join-event');
+      say('join-queue');
+    };
+    let inside = false;
+    // The line is gone with its node, and so is the limit.
+    person.on('connect', n === 0 ? () => limit().then(join) : join);
+    person.on('queue-entry-allowed', () => {
+      if (inside) return;
+      inside = true;
+      note('people let in');
+      say('join-seat-selection');
+      setTimeout(select, 1000 + Math.random() * 2000);
+      setTimeout(select, 3000 + Math.random() * 3000);
+      setTimeout(
+        () => {
+          inside = false;
+          // Whoever does not buy gives the seats back, or lets them go by time.
+          if (Math.random() < 0.8) say('seat-selection-changed', { seats: [] });
+          say('leave-queue');
+          setTimeout(join, 5000 + Math.random() * 10_000);
+        },
+        8000 + Math.random() * 6000,
+      );
+    });
+    if (n % 4 === 1) every(12, () => person.io.engine?.close());
+  }
+}
+
 /** Clients that do wrong. The server refuses them, and that must cost no error budget. */
 function careless(url, name) {
   const phone = inSession(url, name, 'mobile', name);
@@ -134,6 +187,7 @@ function careless(url, name) {
     () => phone.emit('scanOrder', { sessionId: 'a session it is not in', orderNo: 'A-1', ts: Date.now() }),
     () => phone.emit('open-sesame', {}),
     () => phone.emit('offer', { to: 'nobody', offer: { type: 'offer', sdp: 'v=0\r\n' } }),
+    () => phone.emit('queue:heartbeat', { eventId: 'an event that it is not in' }),
   ];
   phone.on('error', () => note('refused'));
   every(2, () => wrong[Math.floor(Math.random() * wrong.length)]());
@@ -170,6 +224,7 @@ for (const [n, url] of servers.entries()) {
   wandering(url, `wandering-${n}`);
   shift(url, `shift-${n}`);
   for (let i = 0; i < 2; i += 1) room(url, `room-${n}-${i}`, 3);
+  sale(url, `sale-${n}`, 12);
   careless(url, `careless-${n}`);
   http(url);
 }

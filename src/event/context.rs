@@ -3,6 +3,7 @@
 use super::{
     Decision, EventName, Identity, Namespace, PeerId, PushName, Rejection, SessionId, TraceContext,
 };
+use async_trait::async_trait;
 use serde::de::DeserializeOwned;
 use std::{net::IpAddr, sync::Arc, time::Instant};
 use time::OffsetDateTime;
@@ -76,6 +77,22 @@ pub enum Reply {
     Event(PushName),
 }
 
+/// What a family does when a socket comes or goes, by itself.
+#[async_trait]
+pub trait Visits: Send + Sync + 'static {
+    /// A client was let in. Carried out before anything that it says; the reply goes nowhere.
+    ///
+    /// # Errors
+    ///
+    /// They are counted; the client stays.
+    async fn arrived(&self, _: &Context) -> Result<Decision, Rejection> {
+        Ok(Decision::default())
+    }
+
+    /// A client is gone for good, and everything that it said has been handled: there is nobody left to answer.
+    async fn departed(&self, cx: &Context) -> Decision;
+}
+
 /// One thing that a client can ask for. The implementing type is its payload; `S` is what its family
 /// needs to decide.
 pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
@@ -93,6 +110,8 @@ pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
     const ERROR: PushName = PushName::Error;
     /// Whether a client without a token may say it (`SIGNALING_AUTH=optional`).
     const GUESTS: bool = false;
+    /// Whether its payload may be a list. Left alone, serde takes one for an object, its elements for the fields.
+    const LISTS: bool = false;
     /// Whether a phone may say it that was paired without an account.
     const PAIRED: bool = false;
 

@@ -1,6 +1,8 @@
 //! What a family decides: a reply, effects (what to send, whom to move), facts (what happened).
 
-use super::{EventName, Identity, PeerId, PushName, Rejection, Role, SessionId, TraceId};
+use super::{
+    EventId, EventName, Identity, PeerId, PushName, Rejection, Role, SessionId, TraceId, UserId,
+};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use smallvec::SmallVec;
@@ -62,6 +64,101 @@ impl Default for Payload {
 pub enum Room {
     /// The members of a scan session.
     Session(SessionId),
+    /// Those who look at an event.
+    Event(EventId),
+    /// Those who wait for it.
+    Queue(EventId),
+    /// Those who choose from its seats.
+    Seats(EventId),
+    /// The sockets of a user who does any of that.
+    User(UserId),
+}
+
+/// What became of where a user was: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestoreResult {
+    /// It is back there.
+    Ok,
+    /// Some of it had ended by its rules: the user was away for too long.
+    Expired,
+    /// Nothing is kept of it: a first visit, or long ago.
+    Unknown,
+    /// Some of it is lost, before its time.
+    Gap,
+    /// Our fault.
+    Error,
+}
+
+impl RestoreResult {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Ok,
+        Self::Expired,
+        Self::Unknown,
+        Self::Gap,
+        Self::Error,
+    ];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Expired => "expired",
+            Self::Unknown => "unknown",
+            Self::Gap => "gap",
+            Self::Error => "error",
+        }
+    }
+}
+
+/// Why somebody left a waiting queue without being let in: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueExit {
+    /// It said so.
+    Left,
+    /// It was gone for too long.
+    Vanished,
+    /// An admin sent everybody home.
+    Cleared,
+}
+
+impl QueueExit {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Left, Self::Vanished, Self::Cleared];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Left => "left",
+            Self::Vanished => "vanished",
+            Self::Cleared => "cleared",
+        }
+    }
+}
+
+/// What became of a wish for a seat: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SeatResult {
+    /// The user has it.
+    Held,
+    /// Somebody else has it, or it is sold.
+    Conflict,
+    /// A limit, no such seat, or not the user's turn.
+    Refused,
+}
+
+impl SeatResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Held, Self::Conflict, Self::Refused];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Held => "held",
+            Self::Conflict => "conflict",
+            Self::Refused => "refused",
+        }
+    }
 }
 
 /// The three signals that peers exchange.
@@ -152,6 +249,37 @@ pub enum Fact {
         /// The trace of the scan, if it was recorded.
         trace: Option<TraceId>,
     },
+    /// A device came back to a session and said what it had seen last.
+    Reconnected {
+        /// It has missed nothing for good.
+        whole: bool,
+    },
+    /// A user was brought back to where it was.
+    Restored(RestoreResult),
+    /// A user was let in.
+    QueueAdmitted {
+        /// After so long.
+        waited: Duration,
+    },
+    /// People left a waiting queue without being let in.
+    QueueLeft {
+        /// Why.
+        why: QueueExit,
+        /// How many.
+        people: usize,
+    },
+    /// Somebody wanted seats.
+    SeatsSelected {
+        /// What became of it.
+        result: SeatResult,
+        /// How many.
+        seats: usize,
+    },
+    /// Holds of seats ended by time.
+    SeatsExpired {
+        /// How many.
+        seats: usize,
+    },
     /// A peer entered a session.
     SessionJoined,
     /// A peer left a session.
@@ -236,19 +364,16 @@ impl Decision {
         self
     }
 
+    /// Also does and tells what another decision says. Its reply goes nowhere.
+    pub fn join(&mut self, other: Self) {
+        self.effects.extend(other.effects);
+        self.facts.extend(other.facts);
+    }
+
     /// Nobody else has this turn until it is carried out.
     #[must_use]
     pub fn during(mut self, turn: Turn) -> Self {
         self.turn = Some(turn);
         self
     }
-}
-
-/// What a family wants done when a peer is gone for good: there is nobody left to answer.
-#[derive(Debug, Clone, Default)]
-pub struct Departed {
-    /// In this order.
-    pub effects: Vec<Effect>,
-    /// What happened.
-    pub facts: Vec<Fact>,
 }

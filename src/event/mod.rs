@@ -5,26 +5,31 @@
 
 mod context;
 mod decision;
+mod id;
 mod name;
 mod peer;
 mod refusal;
 mod room;
+mod seat;
 mod store;
 mod text;
 mod trace;
 mod wire;
 
-pub use context::{About, ClientEvent, Context, Moment, QuotaClass, Reply, utc};
+pub use context::{About, ClientEvent, Context, Moment, QuotaClass, Reply, Visits, utc};
 pub use decision::{
-    Decision, Departed, Effect, Fact, Payload, Room, Sequel, SignalKind, Target, Turn,
+    Decision, Effect, Fact, Payload, QueueExit, RestoreResult, Room, SeatResult, Sequel,
+    SignalKind, Target, Turn,
 };
+pub use id::{EventId, SeatId, UserId, whole};
 pub use name::{EventName, PushName};
 pub(crate) use peer::is_label;
 pub use peer::{
-    Device, DisconnectCause, Identity, Namespace, PeerId, Role, RoomId, SessionId, SocketId, UserId,
+    Device, DisconnectCause, Identity, Namespace, PeerId, Role, RoomId, SessionId, SocketId,
 };
 pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
 pub use room::RoomChange;
+pub use seat::{SeatRecord, SeatState};
 pub use store::{StoreOp, StoreResult};
 pub use text::Text;
 pub use trace::{Hex, SpanId, TraceContext, TraceId, Traceparent};

@@ -24,7 +24,7 @@ macro_rules! names {
 }
 
 names! {
-    /// What a client can do, plus the three things that happen to every socket.
+    /// What a client can do, plus the things that happen to every socket.
     EventName {
         /// Says which device this is.
         RegisterClient = "registerClient",
@@ -60,10 +60,30 @@ names! {
         IceCandidate = "ice-candidate",
         /// One of the five above in an envelope.
         Message = "message",
+        /// Looks at an event that tickets are sold for.
+        JoinEvent = "join-event",
+        /// No longer.
+        LeaveEvent = "leave-event",
+        /// Joins the waiting queue of an event.
+        JoinQueue = "join-queue",
+        /// Gives up its place or slot there.
+        LeaveQueue = "leave-queue",
+        /// Renews a slot.
+        QueueHeartbeat = "queue:heartbeat",
+        /// Hears what happens to the seats of an event.
+        JoinSeatSelection = "join-seat-selection",
+        /// Takes a seat.
+        SelectSeat = "select-seat",
+        /// Gives a seat back.
+        ReleaseSeat = "release-seat",
+        /// Replaces the seats that it has taken.
+        SeatSelectionChanged = "seat-selection-changed",
         /// Replaces the token of this connection.
         TokenRenew = "token:renew",
         /// The handshake of a namespace.
         Connect = "connect",
+        /// A user is brought back to where it was, before anything else that its new socket does.
+        Restore = "restore",
         /// The end of a connection.
         Disconnect = "disconnect",
         /// Any name that no table knows; the name itself is never recorded.
@@ -110,6 +130,22 @@ names! {
         Answer = "answer",
         /// A peer's ICE candidate.
         IceCandidate = "ice-candidate",
+        /// Where a user was.
+        SessionRestored = "session-restored",
+        /// How many look at an event.
+        RoomInfo = "room-info",
+        /// A user's place in a waiting queue.
+        QueueStatus = "queue-status",
+        /// A waiting queue has another length.
+        QueueUpdated = "queue-updated",
+        /// A user is let in.
+        QueueEntryAllowed = "queue-entry-allowed",
+        /// Everybody who waited is sent home.
+        QueueCleared = "queue-cleared",
+        /// A seat was taken.
+        SeatSelected = "seat-selected",
+        /// Seats can be had again.
+        SeatsReleased = "seats-released",
         /// A refused or failed event.
         Error = "error",
         /// The token ends soon.

@@ -1,6 +1,6 @@
 //! Who is speaking: namespaces, socket ids, devices, identities and session ids.
 
-use super::Text;
+use super::{Text, UserId};
 use serde::{Deserialize, Serialize, Serializer};
 use std::{fmt, sync::Arc};
 
@@ -13,11 +13,13 @@ pub enum Namespace {
     Scan,
     /// `/rtc`, the signaling alone.
     Rtc,
+    /// `/queue`, waiting queues and seats alone.
+    Queue,
 }
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Root, Self::Scan, Self::Rtc];
+    pub const ALL: [Self; 4] = [Self::Root, Self::Scan, Self::Rtc, Self::Queue];
 
     /// The path on the wire.
     pub const fn path(self) -> &'static str {
@@ -25,6 +27,7 @@ impl Namespace {
             Self::Root => "/",
             Self::Scan => "/scan",
             Self::Rtc => "/rtc",
+            Self::Queue => "/queue",
         }
     }
 }
@@ -130,37 +133,6 @@ impl From<Device> for Role {
     }
 }
 
-/// A user, written as the token wrote it: clients compare it with the id that they know.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UserId {
-    text: Arc<str>,
-    integer: bool,
-}
-
-impl UserId {
-    /// A text, or an integer if `integer`.
-    pub fn new(text: &str, integer: bool) -> Self {
-        Self {
-            text: text.into(),
-            integer,
-        }
-    }
-
-    /// As text.
-    pub fn as_str(&self) -> &str {
-        &self.text
-    }
-}
-
-impl Serialize for UserId {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.text.parse::<i64>() {
-            Ok(number) if self.integer => serializer.serialize_i64(number),
-            _ => serializer.serialize_str(&self.text),
-        }
-    }
-}
-
 /// Who a token says the client is. The only source of identity.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -190,6 +162,11 @@ impl Identity {
     /// What limits per user count by: the user or, as guests are made up at will, their address.
     pub fn account(&self) -> Box<str> {
         self.guest.as_ref().unwrap_or(&self.user).clone()
+    }
+
+    /// The user, if what it does is kept for when it comes back: guests have new names each time.
+    pub fn kept(&self) -> Option<&str> {
+        (self.guest.is_none() && !self.canary).then_some(&*self.user)
     }
 
     /// The login of a token that is good for one scan session and nothing else.

@@ -5,11 +5,11 @@
 pub enum StoreOp {
     /// Opening, migrating, announcing this node.
     Prepare,
-    /// Writing what happened in rooms.
+    /// Writing what happened in rooms and to seats.
     Record,
     /// Closing what a dead node left open.
     Reap,
-    /// Reading rooms and participants.
+    /// Reading rooms, participants and seats.
     Rooms,
     /// Reading an account.
     Account,

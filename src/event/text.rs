@@ -41,6 +41,16 @@ pub enum Text {
     PeerGone,
     OtherUser,
     TokenExpired,
+    NotAdmitted,
+    WaitYourTurn,
+    EntryAllowed,
+    QueueCleared,
+    SeatTaken,
+    NoSuchSeat,
+    TooManySeats,
+    NotYourSeat,
+    SeatNotHeld,
+    TooManyCrowds,
     ServerBusy,
     StoreAway,
     GuestsNotAllowed,
@@ -59,6 +69,7 @@ pub enum Text {
     InvalidFlow,
     MethodNotAllowed,
     AdminOnly,
+    NoAdmin,
 }
 
 impl Text {
@@ -169,6 +180,31 @@ impl Text {
                 "the token belongs to another user",
                 "다른 사용자의 토큰입니다",
             ),
+            Self::NotAdmitted => (
+                "you have not been let in, or your time is over",
+                "입장이 허용되지 않았거나 시간이 만료되었습니다",
+            ),
+            Self::WaitYourTurn => (
+                "others are waiting: join the queue first",
+                "대기 중인 사용자가 있습니다. 먼저 대기열에 참여하세요",
+            ),
+            Self::EntryAllowed => ("it is your turn", "입장이 허용되었습니다."),
+            Self::QueueCleared => (
+                "the waiting queue was cleared",
+                "대기열이 초기화되었습니다.",
+            ),
+            Self::SeatTaken => ("the seat is taken", "이미 선택된 좌석입니다"),
+            Self::NoSuchSeat => ("no such seat", "존재하지 않는 좌석입니다"),
+            Self::TooManySeats => (
+                "you hold as many seats as you may",
+                "선택할 수 있는 좌석 수를 초과했습니다",
+            ),
+            Self::NotYourSeat => ("somebody else holds the seat", "다른 사용자의 좌석입니다"),
+            Self::SeatNotHeld => ("nobody holds the seat", "선택되지 않은 좌석입니다"),
+            Self::TooManyCrowds => (
+                "this socket is in too many events",
+                "참여한 이벤트가 너무 많습니다",
+            ),
             Self::TokenExpired => ("the token has expired", "토큰이 만료되었습니다"),
             Self::ServerBusy => (
                 "the server is at its limit, try again later",
@@ -215,6 +251,7 @@ impl Text {
                 "this path does not take that method",
                 "허용되지 않은 메서드입니다",
             ),
+            Self::NoAdmin => ("only an admin may do this", "관리자만 할 수 있습니다"),
             Self::AdminOnly => ("a bearer token is required", "관리자 토큰이 필요합니다"),
         };
         Cow::Borrowed(match language {

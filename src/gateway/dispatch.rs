@@ -7,7 +7,6 @@ use super::{
     table::{Parsed, Row},
 };
 use crate::{
-    clock,
     event::{
         About, Code, Component, Context, Decision, DisconnectCause, Effect, EventName, Fact,
         Failure, Payload, PushName, QuotaClass, Refusal, Rejection, Reply, Role, Sequel, Target,
@@ -93,7 +92,7 @@ impl Gateway {
                 self.overflow(peer, socket.as_ref(), &value, ack, arrived);
             }
             // The end is always taken.
-            Offer::Queued | Offer::Full(Item::Gone(_)) => {}
+            Offer::Queued | Offer::Full(Item::Arrived | Item::Gone(_)) => {}
         }
     }
 
@@ -117,6 +116,15 @@ impl Gateway {
                                 peer: peer.clone(),
                             });
                             gateway.handle(&link, value, ack, arrived, asked).await;
+                        }
+                    }
+                    Item::Arrived => {
+                        if let Some(socket) = &socket {
+                            let link = Arc::new(Link {
+                                socket: socket.clone(),
+                                peer: peer.clone(),
+                            });
+                            gateway.welcome(&link).await;
                         }
                     }
                     Item::Gone(reason) => gateway.farewell(&peer, reason).await,
@@ -167,14 +175,7 @@ impl Gateway {
         let turn = async {
             let guard = || self.guard(peer, row, parsed, asked);
             let (row, parsed) = seen.stage(Stage::Guard, guard)?;
-            let cx = Context {
-                peer: peer.id,
-                identity: peer.identity(),
-                address: peer.transport.address(),
-                now: clock::moment(arrived),
-                trace: seen.trace,
-                acknowledged: ack.is_some(),
-            };
+            let cx = peer.context(arrived, seen.trace, ack.is_some());
             let Decision {
                 reply,
                 effects,
@@ -310,8 +311,14 @@ impl Gateway {
         cx: &Context,
         payload: &str,
     ) -> Result<Decision, Rejection> {
+        self.inject(row.name, payload).await?;
+        parsed.decide(cx).await
+    }
+
+    /// Fails where the settings say so (`FAULT_INJECTION`).
+    pub(super) async fn inject(&self, name: EventName, payload: &str) -> Result<(), Rejection> {
         if let Some(Fault::Event { event, kind }) = &self.settings.fault
-            && event == row.name.as_str()
+            && event == name.as_str()
         {
             match *kind {
                 EventFault::Slow(time) => tokio::time::sleep(time).await,
@@ -321,10 +328,10 @@ impl Gateway {
                 EventFault::Panic => panic!("injected panic on {payload}"),
             }
         }
-        parsed.decide(cx).await
+        Ok(())
     }
 
-    fn deliver(self: &Arc<Self>, link: &Arc<Link>, effects: SmallVec<[Effect; 2]>) {
+    pub(super) fn deliver(self: &Arc<Self>, link: &Arc<Link>, effects: SmallVec<[Effect; 2]>) {
         for effect in effects {
             self.apply(&link.peer, Some(link), effect);
         }
@@ -340,7 +347,7 @@ impl Gateway {
         match effect {
             Effect::Emit { to, event, payload } => {
                 let send = |link: &Arc<Link>| self.outbox.send(link, event, &payload);
-                self.outbox.reach(&to, peer.id, caller, send);
+                self.outbox.reach(&to, Some(peer.id), caller, send);
             }
             Effect::Ask {
                 to,
@@ -355,7 +362,7 @@ impl Gateway {
                         self.outbox.send(link, event, &payload);
                     }
                 };
-                self.outbox.reach(&to, peer.id, caller, ask);
+                self.outbox.reach(&to, Some(peer.id), caller, ask);
             }
             Effect::Enter(room) => self.outbox.enter(room, peer.id),
             Effect::Exit(room, leaving) => self.outbox.exit(&room, leaving),

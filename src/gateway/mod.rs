@@ -19,7 +19,10 @@ pub use listener::{Caller, Listener};
 pub use table::{Family, Table};
 
 use crate::{
-    event::{Code, DisconnectCause, Namespace, Payload, PushName, Room, Text, WireError},
+    event::{
+        Code, Decision, DisconnectCause, Effect, Namespace, Payload, PushName, Room, Text,
+        WireError,
+    },
     guard::{CountLimit, Keyed, Verifier},
     settings::Settings,
     telemetry::{ConnectionGauge, Telemetry},
@@ -113,6 +116,21 @@ impl Gateway {
     /// How many clients are connected, the canary not among them.
     pub fn connected(&self) -> usize {
         self.outbox.users()
+    }
+
+    /// Carries out what was decided without anybody asking. What needs somebody who asks is nothing here.
+    pub fn carry_out(&self, decision: Decision) {
+        for effect in decision.effects {
+            match effect {
+                Effect::Emit { to, event, payload } => {
+                    let send = |link: &Arc<peer::Link>| self.outbox.send(link, event, &payload);
+                    self.outbox.reach(&to, None, None, send);
+                }
+                Effect::Exit(room, peer) => self.outbox.exit(&room, peer),
+                Effect::Ask { .. } | Effect::Enter(_) | Effect::Identify(_) | Effect::ActAs(_) => {}
+            }
+        }
+        self.telemetry.happened(&decision.facts);
     }
 
     /// Nobody is in the room any more; whoever is left there is not told.

@@ -9,13 +9,14 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, Component, DisconnectCause, EventName, Failure, Identity, Namespace, PeerId, Refusal,
-        Rejection, Role, SocketId, Text,
+        Code, Component, DisconnectCause, EventName, Fact, Failure, Identity, Namespace, PeerId,
+        Refusal, Rejection, RestoreResult, Role, SocketId, Text,
     },
     guard::{SocketQuota, TokenFault},
-    telemetry::{Arrival, Ending, HandshakeResult, LimitLayer, Subject},
+    telemetry::{Arrival, Ending, HandshakeResult, LimitLayer, Stage, Subject},
 };
 use serde::Deserialize;
+use smallvec::{SmallVec, smallvec};
 use socketioxide::{
     adapter::LocalAdapter,
     extract::SocketRef,
@@ -241,9 +242,8 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
         if let Some(link) = gateway.outbox.get(peer.id) {
             gateway.end_if_revoked(&link);
         }
-        if let Some(first) = peer.inbox.open() {
-            gateway.work(peer, Some(socket), first);
-        }
+        let first = peer.inbox.open(Item::Arrived);
+        gateway.work(peer, Some(socket), first);
     }
 
     /// Before it is told: let it in, or say why not.
@@ -281,6 +281,40 @@ impl MessageHandler<LocalAdapter, Ours> for Events {
 }
 
 impl Gateway {
+    /// The connection has begun, and nothing that was sent on it has been handled.
+    pub(super) async fn welcome(self: &Arc<Self>, link: &Arc<Link>) {
+        let peer = &link.peer;
+        let restoring = Arrival::now(EventName::Restore, peer.subject());
+        let seen = self.telemetry.observe(&restoring);
+        let cx = peer.context(restoring.arrived, seen.trace, false);
+        let turn = async {
+            let decide = async {
+                self.inject(EventName::Restore, "").await?;
+                self.table.arrived(&cx).await
+            };
+            let decision = seen.decide(decide).await?;
+            if !decision.effects.is_empty() {
+                seen.stage(Stage::Deliver, || self.deliver(link, decision.effects));
+            }
+            Ok(decision.facts)
+        };
+        let restored: Result<_, Rejection> = match seen.contain(turn).await {
+            Ok(restored) => restored,
+            Err(panic) => Err(panic.into()),
+        };
+        let (facts, rejection) = match restored {
+            Ok(facts) => (facts, None),
+            Err(rejection) => {
+                let failed = Fact::Restored(RestoreResult::Error);
+                (smallvec![failed], Some(rejection))
+            }
+        };
+        seen.finish(&Ending {
+            rejection: rejection.as_ref(),
+            facts: &facts,
+        });
+    }
+
     /// The connection is over, and everything it sent has been handled.
     pub(super) async fn farewell(self: &Arc<Self>, peer: &Arc<Peer>, reason: DisconnectReason) {
         let began = Instant::now();
@@ -290,8 +324,9 @@ impl Gateway {
         let seen = self.telemetry.observe(&ended);
         self.outbox.remove(peer.id);
         self.expiry.forget(peer);
+        let cx = peer.context(began, seen.trace, false);
         let turn = async {
-            let departed = self.table.departed(peer.id, clock::moment(began));
+            let departed = self.table.departed(&cx).await;
             for effect in departed.effects {
                 self.apply(peer, None, effect);
             }
@@ -299,7 +334,7 @@ impl Gateway {
         };
         let (facts, rejection) = match seen.contain(turn).await {
             Ok(facts) => (facts, None),
-            Err(panic) => (Vec::new(), Some(panic.into())),
+            Err(panic) => (SmallVec::new(), Some(panic.into())),
         };
         self.telemetry
             .closed(peer.id, peer.subject(), cause, lasted);

@@ -86,11 +86,11 @@ impl Outbox {
         self.rooms.remove(room);
     }
 
-    /// Hands the links of everybody in `to` to `each`. `peer` is the one that asked, `caller` its link.
+    /// Hands the links of everybody in `to` to `each`. `peer` is the one that asked, if one did, `caller` its link.
     pub(super) fn reach(
         &self,
         to: &Target,
-        peer: PeerId,
+        peer: Option<PeerId>,
         caller: Option<&Arc<Link>>,
         each: impl Fn(&Arc<Link>),
     ) {
@@ -109,7 +109,7 @@ impl Outbox {
                 }
             }
             Target::Room(room) => all(room, None),
-            Target::Others(room) => all(room, Some(peer)),
+            Target::Others(room) => all(room, peer),
         }
     }
 

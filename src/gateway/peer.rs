@@ -2,7 +2,8 @@
 
 use super::{inbox::Inbox, transport::TransportHandle};
 use crate::{
-    event::{DisconnectCause, Identity, PeerId, Role, SpanId, TraceId},
+    clock,
+    event::{Context, DisconnectCause, Identity, PeerId, Role, SpanId, TraceContext, TraceId},
     guard::{Permit, SocketQuota},
     telemetry::Subject,
 };
@@ -24,6 +25,8 @@ const LAST_WORDS: Duration = Duration::from_millis(50);
 /// What waits in a socket's inbox.
 #[derive(Debug)]
 pub(super) enum Item {
+    /// The client has been told that it is connected. Before everything that it sent.
+    Arrived,
     /// Something the client sent.
     Event {
         value: Value,
@@ -127,6 +130,18 @@ impl Peer {
     /// Notes when the token is looked at next; tells when it would have been.
     pub(super) fn set_due(&self, due: Option<u64>) -> Option<u64> {
         std::mem::replace(&mut self.state.lock().due, due)
+    }
+
+    /// What a family is told of something that this peer does, or that happens to it.
+    pub(super) fn context(&self, at: Instant, trace: TraceContext, acknowledged: bool) -> Context {
+        Context {
+            peer: self.id,
+            identity: self.identity(),
+            address: self.transport.address(),
+            now: clock::moment(at),
+            trace,
+            acknowledged,
+        }
     }
 
     pub(super) fn subject(&self) -> Subject {

@@ -1,15 +1,14 @@
 //! The event table: the only way to register a handler. One row per event, one table per namespace.
 
 use crate::event::{
-    About, ClientEvent, Context, Decision, Departed, EventName, Moment, Namespace, PeerId,
-    PushName, QuotaClass, Rejection, Reply,
+    About, ClientEvent, Context, Decision, EventName, Namespace, PushName, QuotaClass, Rejection,
+    Reply, Visits,
 };
-use serde::de::DeserializeOwned;
+use serde::de;
 use std::{collections::HashMap, pin::Pin, sync::Arc};
 
 type Decided<'a> = Pin<Box<dyn Future<Output = Result<Decision, Rejection>> + Send + 'a>>;
 type Parse = Box<dyn Fn(&str) -> Result<Box<dyn Parsed>, serde_json::Error> + Send + Sync>;
-type Departure = Box<dyn Fn(PeerId, Moment) -> Departed + Send + Sync>;
 
 /// A payload that was understood, ready to be decided on.
 pub(super) trait Parsed: Send {
@@ -30,11 +29,11 @@ pub(super) struct Row {
     pub(super) parse: Parse,
 }
 
-/// The events of one family, and what it does when a peer is gone.
+/// The events of one family, and what it does when a socket comes or goes.
 #[derive(Default)]
 pub struct Family {
     rows: Vec<(&'static [Namespace], Arc<Row>)>,
-    departures: Vec<Departure>,
+    visits: Option<Box<dyn Visits>>,
 }
 
 impl Family {
@@ -53,7 +52,7 @@ impl Family {
         let services = services.clone();
         let parse = move |json: &str| {
             Ok(Box::new(Ready {
-                event: parse::<E>(json)?,
+                event: parse::<E, S>(json)?,
                 services: services.clone(),
             }) as Box<dyn Parsed>)
         };
@@ -71,19 +70,19 @@ impl Family {
         self
     }
 
-    /// Adds what is to do when a peer is gone.
+    /// Says what is to do when a socket comes or goes.
     #[must_use]
-    pub fn on_departure(
-        mut self,
-        departed: impl Fn(PeerId, Moment) -> Departed + Send + Sync + 'static,
-    ) -> Self {
-        self.departures.push(Box::new(departed));
+    pub fn visits(mut self, visits: impl Visits) -> Self {
+        self.visits = Some(Box::new(visits));
         self
     }
 }
 
 /// No argument is the same as `null`.
-fn parse<E: DeserializeOwned>(json: &str) -> Result<E, serde_json::Error> {
+fn parse<E: ClientEvent<S>, S>(json: &str) -> Result<E, serde_json::Error> {
+    if !E::LISTS && json.trim_start().starts_with('[') {
+        return Err(de::Error::custom("an object is expected, not a list"));
+    }
     serde_json::from_str(if json.is_empty() { "null" } else { json })
 }
 
@@ -116,7 +115,7 @@ where
 /// All families, by namespace and name.
 pub struct Table {
     rows: HashMap<Namespace, HashMap<&'static str, Arc<Row>>>,
-    departures: Vec<Departure>,
+    visits: Vec<Box<dyn Visits>>,
 }
 
 impl Table {
@@ -124,7 +123,7 @@ impl Table {
     pub fn new(families: impl IntoIterator<Item = Family>) -> Self {
         let mut table = Self {
             rows: HashMap::new(),
-            departures: Vec::new(),
+            visits: Vec::new(),
         };
         for family in families {
             for (namespaces, row) in family.rows {
@@ -133,7 +132,7 @@ impl Table {
                     rows.insert(row.name.as_str(), row.clone());
                 }
             }
-            table.departures.extend(family.departures);
+            table.visits.extend(family.visits);
         }
         table
     }
@@ -142,12 +141,20 @@ impl Table {
         self.rows.get(&namespace)?.get(name).map(AsRef::as_ref)
     }
 
-    pub(super) fn departed(&self, peer: PeerId, now: Moment) -> Departed {
-        let mut all = Departed::default();
-        for departure in &self.departures {
-            let one = departure(peer, now);
-            all.effects.extend(one.effects);
-            all.facts.extend(one.facts);
+    /// What all families do when a socket comes.
+    pub(super) async fn arrived(&self, cx: &Context) -> Result<Decision, Rejection> {
+        let mut all = Decision::default();
+        for visits in &self.visits {
+            all.join(visits.arrived(cx).await?);
+        }
+        Ok(all)
+    }
+
+    /// What all families do when one goes.
+    pub(super) async fn departed(&self, cx: &Context) -> Decision {
+        let mut all = Decision::default();
+        for visits in &self.visits {
+            all.join(visits.departed(cx).await);
         }
         all
     }

@@ -177,7 +177,18 @@ errors! {
     401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
     429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
     500 Internal "INTERNAL: our fault, errorId finds the log line",
-    503 Unavailable "UNAVAILABLE: the database is away, try again later",
+    503 Unavailable "UNAVAILABLE: the database is away or the server at its limit, try again later",
+}
+
+errors! {
+    /// Of what only admins may do.
+    AdminErrors:
+    400 Invalid "VALIDATION_ERROR: a parameter or the body is not as described",
+    401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
+    403 Forbidden "FORBIDDEN: the token is no admin's",
+    429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
+    500 Internal "INTERNAL: our fault, errorId finds the log line",
+    503 Unavailable "UNAVAILABLE: the database is away or the server at its limit, try again later",
 }
 
 errors! {
@@ -187,5 +198,5 @@ errors! {
     401 Unauthorized "AUTH_ERROR: no valid access token; TOKEN_EXPIRED: refresh it",
     429 Limited "RATE_LIMIT: too many requests, come back after Retry-After" (Retry-After: u64),
     500 Internal "INTERNAL: our fault, errorId finds the log line",
-    503 Unavailable "UNAVAILABLE: the database is away, try again later",
+    503 Unavailable "UNAVAILABLE: the database is away or the server at its limit, try again later",
 }

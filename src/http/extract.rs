@@ -2,7 +2,7 @@
 
 use super::{ApiError, Http};
 use crate::{
-    event::{Code, Identity, RoomId, Text},
+    event::{Code, EventId, Identity, RoomId, Text},
     gateway::Caller,
     guard::{TokenFault, bearer, client_address},
     telemetry::FlowId,
@@ -44,6 +44,22 @@ impl FromRequestParts<Arc<Http>> for Bearer {
             Err(TokenFault::Bad | TokenFault::Missing) => {
                 Err(ApiError::new(http, Code::AuthError, Text::BadToken))
             }
+        }
+    }
+}
+
+/// The bearer of an admin's access token.
+pub(super) struct Admin;
+
+impl FromRequestParts<Arc<Http>> for Admin {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let Bearer(who) = <Bearer as FromRequestParts<_>>::from_request_parts(parts, http).await?;
+        if who.admin {
+            Ok(Self)
+        } else {
+            Err(ApiError::new(http, Code::Forbidden, Text::NoAdmin))
         }
     }
 }
@@ -165,6 +181,26 @@ impl FromRequestParts<Arc<Http>> for RoomOf {
     }
 }
 
+/// The event in the path.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct EventOf {
+    /// The event's id.
+    #[param(value_type = String, example = "42", min_length = 1, max_length = 64, pattern = "^[^\\u0000-\\u001f\\u007f-\\u009f]{1,64}$")]
+    pub(super) event: EventId,
+}
+
+impl FromRequestParts<Arc<Http>> for EventOf {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, http: &Arc<Http>) -> Result<Self, ApiError> {
+        let path: Result<Path<String>, PathRejection> = Path::from_request_parts(parts, http).await;
+        let Path(event) = path.map_err(|e| invalid(http, e.body_text()))?;
+        let event = EventId::parse(&event).map(|event| Self { event });
+        event.ok_or_else(|| invalid(http, "the event's id must be 1 to 64 characters".to_owned()))
+    }
+}
+
 /// The flow in the path.
 #[derive(IntoParams)]
 #[into_params(parameter_in = Path)]
@@ -186,6 +222,6 @@ impl FromRequestParts<Arc<Http>> for FlowOf {
     }
 }
 
-fn invalid(http: &Http, why: String) -> ApiError {
+pub(super) fn invalid(http: &Http, why: String) -> ApiError {
     ApiError::new(http, Code::ValidationError, Text::InvalidPayload(why))
 }

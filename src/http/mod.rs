@@ -11,14 +11,17 @@ mod layers;
 mod metrics;
 mod openapi;
 mod pairing;
+mod queue;
 mod rooms;
 mod timestamp;
 
 use crate::{
     accounts::Accounts,
+    event::Decision,
     gateway::Front,
     guard::{Keyed, Origins, Verifier},
     live::SessionTotals,
+    queue::{QueueServices, SeatMap},
     scan::Pairing,
     settings::Settings,
     store::Store,
@@ -59,6 +62,8 @@ pub struct Sources {
     pub rooms: Box<dyn Fn() -> usize + Send + Sync>,
     /// How many scan sessions there are.
     pub sessions: Box<dyn Fn() -> SessionTotals + Send + Sync>,
+    /// Carries out what was decided over HTTP.
+    pub carry_out: Box<dyn Fn(Decision) + Send + Sync>,
     /// A page of scan sessions: those after an id, at most so many.
     pub session_page: Box<SessionPage>,
 }
@@ -79,6 +84,8 @@ pub struct Http {
     verifier: Arc<Verifier>,
     accounts: Arc<Accounts>,
     pairing: Arc<Pairing>,
+    queue: QueueServices,
+    seat_map: SeatMap,
     store: Arc<Store>,
     sources: Sources,
     api: Keyed<IpAddr>,
@@ -96,6 +103,7 @@ impl Http {
         telemetry: Arc<Telemetry>,
         accounts: Arc<Accounts>,
         pairing: Arc<Pairing>,
+        (queue, seat_map): (QueueServices, SeatMap),
         store: Arc<Store>,
         sources: Sources,
     ) -> Arc<Self> {
@@ -107,6 +115,8 @@ impl Http {
             verifier: accounts.verifier.clone(),
             accounts,
             pairing,
+            queue,
+            seat_map,
             store,
             sources,
             started: Instant::now(),
@@ -163,6 +173,12 @@ impl Http {
             .routes(routes!(rooms::room))
             .routes(routes!(rooms::participants))
             .routes(routes!(rooms::ice))
+            .routes(routes!(queue::check))
+            .routes(routes!(queue::status))
+            .routes(routes!(queue::leave))
+            .routes(routes!(queue::overview, queue::change))
+            .routes(routes!(queue::clear))
+            .routes(routes!(queue::seats, queue::mark))
             .layer(DefaultBodyLimit::max(MOST_BODY));
         if operations {
             let guarded = OpenApiRouter::new()

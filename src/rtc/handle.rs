@@ -7,14 +7,15 @@ use super::payload::{
 };
 use crate::{
     event::{
-        ClientEvent, Code, Context, Decision, Departed, Effect, EventName, Fact, Moment, Namespace,
-        Payload, PeerId, PushName, QuotaClass, Refusal, Rejection, Reply, Role, RoomId, SignalKind,
-        SocketId, Target, Text,
+        ClientEvent, Code, Context, Decision, Effect, EventName, Fact, Namespace, Payload, PeerId,
+        PushName, QuotaClass, Refusal, Rejection, Reply, Role, RoomId, SignalKind, SocketId,
+        Target, Text, Visits,
     },
     guard::Keyed,
-    live::{Member, RoomError, Rooms},
+    live::{Deed, Member, Restores, RoomError, Rooms},
     store::Records,
 };
+use async_trait::async_trait;
 use serde_json::value::RawValue;
 use std::sync::Arc;
 
@@ -27,6 +28,8 @@ pub struct RtcServices {
     pub creations: Arc<Keyed<Box<str>>>,
     /// What is written down about rooms.
     pub records: Records,
+    /// Where users were.
+    pub restores: Arc<dyn Restores>,
 }
 
 /// Payload limits of the rtc family (contract, section 9), with room for the address around a signal.
@@ -68,9 +71,17 @@ fn myself(cx: &Context) -> Member {
     Member::new(cx.peer, cx.identity.user_id(), username)
 }
 
-fn join(cx: &Context, rtc: &RtcServices, id: &RoomId, create: bool) -> Result<Decision, Rejection> {
+async fn join(
+    cx: &Context,
+    rtc: &RtcServices,
+    id: &RoomId,
+    create: bool,
+) -> Result<Decision, Rejection> {
     let me = myself(cx);
     let entered = rtc.rooms.join(me.clone(), id, create, cx.now)?;
+    rtc.restores
+        .did(&cx.identity, Deed::EnteredRoom(id.clone()), cx.now)
+        .await;
     let ids: Vec<SocketId> = entered.existing.iter().map(|m| m.socket_id).collect();
     let mut decision = Decision::reply(&InRoom {
         success: true,
@@ -116,8 +127,11 @@ fn join(cx: &Context, rtc: &RtcServices, id: &RoomId, create: bool) -> Result<De
     Ok(decision)
 }
 
-fn leave(cx: &Context, rtc: &RtcServices, id: &RoomId) -> Result<Decision, Rejection> {
+async fn leave(cx: &Context, rtc: &RtcServices, id: &RoomId) -> Result<Decision, Rejection> {
     let others = rtc.rooms.leave(cx.peer, id, cx.now)?;
+    rtc.restores
+        .did(&cx.identity, Deed::LeftRoom(id.clone()), cx.now)
+        .await;
     let reply = InRoom {
         success: true,
         room_id: id,
@@ -198,7 +212,7 @@ impl ClientEvent<RtcServices> for Join {
     row!(Join, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        join(cx, rtc, &self.room_id.get()?, true)
+        join(cx, rtc, &self.room_id.get()?, true).await
     }
 }
 
@@ -206,7 +220,7 @@ impl ClientEvent<RtcServices> for JoinRoom {
     row!(JoinRoom, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        join(cx, rtc, &self.room_id.get()?, false)
+        join(cx, rtc, &self.room_id.get()?, false).await
     }
 }
 
@@ -223,6 +237,9 @@ impl ClientEvent<RtcServices> for CreateRoom {
         }
         rtc.rooms
             .create(myself(cx), &id, &name, self.max_users, cx.now)?;
+        rtc.restores
+            .did(&cx.identity, Deed::EnteredRoom(id.clone()), cx.now)
+            .await;
         // What is acknowledged survives a restart, unless the store is away.
         rtc.records.written().await;
         let reply = InRoom {
@@ -240,7 +257,7 @@ impl ClientEvent<RtcServices> for Leave {
     row!(Leave, Event, ROOM_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        leave(cx, rtc, &self.room_id.get()?)
+        leave(cx, rtc, &self.room_id.get()?).await
     }
 }
 
@@ -273,8 +290,8 @@ impl ClientEvent<RtcServices> for Envelope {
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
         let kind = match self.kind {
-            EnvelopeKind::Join => return join(cx, rtc, &self.room_id.get()?, true),
-            EnvelopeKind::Leave => return leave(cx, rtc, &self.room_id.get()?),
+            EnvelopeKind::Join => return join(cx, rtc, &self.room_id.get()?, true).await,
+            EnvelopeKind::Leave => return leave(cx, rtc, &self.room_id.get()?).await,
             EnvelopeKind::Offer => SignalKind::Offer,
             EnvelopeKind::Answer => SignalKind::Answer,
             EnvelopeKind::IceCandidate => SignalKind::IceCandidate,
@@ -293,13 +310,15 @@ impl ClientEvent<RtcServices> for Envelope {
     }
 }
 
-impl RtcServices {
-    /// Takes a disconnected peer out of all its rooms; the others there are told.
-    pub fn departed(&self, peer: PeerId, now: Moment) -> Departed {
-        let left = self.rooms.forget(peer, now).into_iter();
-        Departed {
-            effects: left.map(|(_, others)| farewell(peer, others)).collect(),
-            facts: Vec::new(),
+#[async_trait]
+impl Visits for RtcServices {
+    /// Takes the peer out of all its rooms; the others there are told.
+    async fn departed(&self, cx: &Context) -> Decision {
+        let left = self.rooms.forget(cx.peer, cx.now).into_iter();
+        let farewells = left.map(|(_, others)| farewell(cx.peer, others));
+        Decision {
+            effects: farewells.collect(),
+            ..Decision::default()
         }
     }
 }

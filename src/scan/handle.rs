@@ -6,14 +6,15 @@ use super::{
 };
 use crate::{
     event::{
-        About, ClientEvent, Code, Context, Decision, Departed, Device, Effect, EventName, Fact,
-        Moment, Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, SessionId,
-        Target, Text,
+        About, ClientEvent, Code, Context, Decision, Device, Effect, EventName, Fact, Namespace,
+        Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, SessionId, Target, Text,
+        Visits,
     },
-    live::{Departure, SessionError, Sessions, Turns},
+    live::{Deed, Departure, Restores, SessionError, Sessions, Turns},
     settings::WithoutStore,
     store::Ledger,
 };
+use async_trait::async_trait;
 use std::sync::Arc;
 
 /// What the scan family needs to decide.
@@ -27,6 +28,8 @@ pub struct ScanServices {
     pub ledger: Ledger,
     /// Who is invited where.
     pub pairing: Arc<Pairing>,
+    /// Where users were.
+    pub restores: Arc<dyn Restores>,
     /// What becomes of scans while the database is away.
     pub without_store: WithoutStore,
     /// The token's device role is binding (`STRICT_DEVICE_ROLE`).
@@ -88,6 +91,8 @@ impl ClientEvent<ScanServices> for LeaveSession {
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
         let left = scan.sessions.leave(cx.peer, &self.session_id, cx.now)?;
+        let deed = Deed::LeftSession(self.session_id.clone());
+        scan.restores.did(&cx.identity, deed, cx.now).await;
         let reply = LeftSession {
             success: true,
             session_id: &self.session_id,
@@ -100,6 +105,7 @@ impl ClientEvent<ScanServices> for LeaveSession {
 
 impl ClientEvent<ScanServices> for Heartbeat {
     const NAME: EventName = EventName::Heartbeat;
+    const LISTS: bool = true;
     const NAMESPACES: &'static [Namespace] = EVERYWHERE;
     const MAX_BYTES: usize = MAX_BYTES;
     const REPLY: Reply = Reply::Event(PushName::HeartbeatAck);
@@ -119,13 +125,18 @@ impl ScanServices {
             None => Err(Refusal::new(Code::Forbidden, Text::NotInSession)),
         }
     }
+}
 
-    /// Takes a disconnected peer out of all its sessions; the others there are told.
-    pub fn departed(&self, peer: PeerId, now: Moment) -> Departed {
-        let left = self.sessions.forget(peer, now);
-        let facts = vec![Fact::SessionLeft; left.len()];
-        let effects = left.into_iter().flat_map(|d| farewell(peer, d)).collect();
-        Departed { effects, facts }
+#[async_trait]
+impl Visits for ScanServices {
+    /// Takes the peer out of all its sessions; the others there are told.
+    async fn departed(&self, cx: &Context) -> Decision {
+        let mut decision = Decision::default();
+        for left in self.sessions.forget(cx.peer, cx.now) {
+            decision.effects.extend(farewell(cx.peer, left));
+            decision.facts.push(Fact::SessionLeft);
+        }
+        decision
     }
 }
 

@@ -12,7 +12,7 @@ use crate::{
         Namespace, Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, Sequel, SessionId,
         Target, Text, utc,
     },
-    live::Joined,
+    live::{Deed, Joined},
     store::KeptScan,
 };
 use smallvec::smallvec;
@@ -75,6 +75,8 @@ impl JoinSession {
         let joined = scan
             .sessions
             .join(cx.peer, fallback, pass, &self.session_id, cx.now)?;
+        let deed = Deed::EnteredSession(self.session_id.clone());
+        scan.restores.did(&cx.identity, deed, cx.now).await;
         let claims = joined.device == Device::Monitor && self.last_seq.is_none();
         let view = self.view(cx, scan, claims).await;
         let reply = JoinedSession {
@@ -86,6 +88,10 @@ impl JoinSession {
             epoch: view.as_ref().map(|view| &*view.epoch),
         };
         let mut decision = Decision::reply(&reply).then(Effect::ActAs(joined.device.into()));
+        if self.last_seq.is_some() {
+            let whole = reply.recovered;
+            decision = decision.noting(Fact::Reconnected { whole });
+        }
         let entrance = Entrance {
             announcement: (!joined.again).then(|| announcement(cx, &joined)),
             session: self.session_id,

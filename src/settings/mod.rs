@@ -6,6 +6,7 @@ mod auth;
 mod env;
 mod fault;
 mod limits;
+mod queue;
 mod rtc;
 mod scan;
 mod server;
@@ -16,6 +17,7 @@ pub use auth::{Auth, Jwks};
 pub use env::{Env, SettingError, parse_duration};
 pub use fault::{EventFault, Fault, LedgerFault};
 pub use limits::{Limits, Rate};
+pub use queue::Queue;
 pub use rtc::Rtc;
 pub use scan::{Scan, WithoutStore};
 pub use server::{Language, Profile, Server};
@@ -35,6 +37,8 @@ pub struct Settings {
     pub scan: Scan,
     /// Signaling.
     pub rtc: Rtc,
+    /// Waiting queues, seats, and how long users are remembered.
+    pub queue: Queue,
     /// Where what must last is kept.
     pub store: Store,
     /// Logs, metrics, traces and error reports.
@@ -56,6 +60,7 @@ impl Settings {
             limits: Limits::read(env)?,
             scan: Scan::read(env)?,
             rtc: Rtc::read(env)?,
+            queue: Queue::read(env)?,
             store: Store::read(env)?,
             telemetry: Telemetry::read(env, server.profile)?,
             fault: Fault::read(env, server.profile)?,
@@ -116,6 +121,9 @@ mod tests {
             ("TURN_URLS", "http://turn.example.com"),
             ("JWKS_URL", "keys.json"),
             ("SCAN_WITHOUT_STORE", "wait"),
+            ("QUEUE_THRESHOLD", "many"),
+            ("SEAT_HOLD", "-5m"),
+            ("SEATS_PER_USER", "0"),
         ] {
             let error = Settings::read(&Env::from_pairs([(name, value)]))
                 .expect_err(name)

@@ -13,6 +13,7 @@ mod ledger;
 mod open;
 mod recorder;
 mod rooms;
+mod seats;
 
 pub use accounts::{NewAccount, Rotation, StoredUser};
 pub use batcher::{Batcher, Ledger, SeenBatch, Written};

@@ -155,6 +155,22 @@ label! {
         Room = "/api/rooms/{id}",
         /// `/api/rooms/{id}/participants`
         Participants = "/api/rooms/{id}/participants",
+        /// `/api/queue/check/{event}`
+        QueueCheck = "/api/queue/check/{event}",
+        /// `/api/queue/status/{event}`
+        QueueStatus = "/api/queue/status/{event}",
+        /// `/api/queue/leave/{event}`
+        QueueLeave = "/api/queue/leave/{event}",
+        /// `/api/queue/admin/{event}`, to look at
+        Queue = "/api/queue/admin/{event}",
+        /// `/api/queue/admin/{event}`, to change
+        ChangeQueue = "/api/queue/admin/{event}",
+        /// `/api/queue/admin/clear/{event}`
+        ClearQueue = "/api/queue/admin/clear/{event}",
+        /// `/api/seats/admin/{event}`, to look at
+        Seats = "/api/seats/admin/{event}",
+        /// `/api/seats/admin/{event}`, to change
+        ChangeSeats = "/api/seats/admin/{event}",
         /// Anything else; the path itself is never a label.
         Other = "other",
     }
@@ -164,8 +180,15 @@ impl HttpRoute {
     /// The method that the route takes, as a label value.
     pub const fn method(self) -> &'static str {
         match self {
-            Self::Register | Self::Login | Self::Refresh | Self::Logout | Self::Pair => "POST",
-            Self::ChangeLogLevel => "PUT",
+            Self::Register
+            | Self::Login
+            | Self::Refresh
+            | Self::Logout
+            | Self::Pair
+            | Self::QueueCheck
+            | Self::QueueLeave
+            | Self::ClearQueue => "POST",
+            Self::ChangeLogLevel | Self::ChangeQueue | Self::ChangeSeats => "PUT",
             Self::Other => "other",
             _ => "GET",
         }

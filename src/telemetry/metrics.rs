@@ -11,8 +11,8 @@ use super::{
     },
 };
 use crate::event::{
-    Component, DisconnectCause, EventName, FailureKind, Outcome, PushName, Role, StoreOp,
-    StoreResult, TraceId,
+    Code, Component, DisconnectCause, EventName, FailureKind, Outcome, PushName, QueueExit,
+    RestoreResult, Role, SeatResult, StoreOp, StoreResult, TraceId,
 };
 use parking_lot::Mutex;
 use prometheus::{
@@ -44,6 +44,10 @@ const STAGE_SECONDS: [f64; 9] = [
 ];
 /// A negotiation is people and networks: from a blink to giving up.
 const NEGOTIATION_SECONDS: [f64; 7] = [0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+/// A look into memory, or over the network to it.
+const RESTORE_SECONDS: [f64; 7] = [0.000_1, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
+/// From a blink to an evening.
+const QUEUE_SECONDS: [f64; 7] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 const SIGNALS: [EventName; 3] = [EventName::Offer, EventName::Answer, EventName::IceCandidate];
 const PAYLOAD_BYTES: [f64; 8] = [
     64.0,
@@ -136,12 +140,24 @@ pub struct Metrics {
     pub(super) runtime_busy: Gauge,
     pub(super) runtime_blocked: IntCounter,
     pub(super) runtime_queue: IntGauge,
-    store_seconds: Vec<Vec<Histogram>>,
+    store_seconds: Vec<Histogram>,
     store_connections: [IntGauge; 2],
     store_up: IntGauge,
     store_waiting: IntGauge,
     store_lost: IntCounter,
+    pub(super) restores: Vec<IntCounter>,
+    pub(super) restore_seconds: Histogram,
+    pub(super) reconnects: [IntCounter; 2],
+    queue_people: [IntGauge; 3],
+    pub(super) queue_admitted: IntCounter,
+    pub(super) queue_left: Vec<IntCounter>,
+    pub(super) queue_wait: Histogram,
+    seats_held: IntGauge,
+    pub(super) seat_selections: Vec<IntCounter>,
+    pub(super) seats_expired: IntCounter,
+    store_operations: Vec<Vec<IntCounter>>,
     http_seconds: HistogramVec,
+    http_requests: IntCounterVec,
     errors: IntCounterVec,
     draining: IntGauge,
 }
@@ -285,24 +301,37 @@ impl Metrics {
         let http_seconds = make.add(HistogramVec::new(
             HistogramOpts::new(
                 "signalbox_http_request_duration_seconds",
-                "HTTP requests by route template, method and status class. 5xx is our fault; slow probes mean a busy node.",
+                "HTTP requests by route template and method. Slow probes mean a busy node.",
             )
             .buckets(HTTP_SECONDS.to_vec()),
+            &["route", "method"],
+        ));
+        let http_requests = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_http_requests_total",
+                "HTTP requests by route template, method and status class. 5xx is our fault.",
+            ),
             &["route", "method", "status"],
         ));
         for route in HttpRoute::ALL {
+            http_seconds.with_label_values(&[route.as_str(), route.method()]);
             for status in STATUS_CLASSES {
-                http_seconds.with_label_values(&[route.as_str(), route.method(), status]);
+                http_requests.with_label_values(&[route.as_str(), route.method(), status]);
             }
         }
-        let store_seconds = make.add(HistogramVec::new(
-            HistogramOpts::new(
-                "signalbox_store_operation_seconds",
-                "Database operations by kind and result. A rise is a slow disk or server; timeouts mean it is stuck. Scans wait for enter; rooms go on without it.",
-            )
-            .buckets(STORE_SECONDS.to_vec()),
+        let store_operations = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_store_operations_total",
+                "Database operations by kind and result. Timeouts mean that it is stuck, errors that it refuses.",
+            ),
             &["op", "result"],
         ));
+        let reconnects = make.counters(
+            "signalbox_reconnects_total",
+            "Devices that came back to a scan session and said what they had seen last. gap: more was missed than is kept.",
+            "result",
+            ["ok", "gap"],
+        );
         let pool = make.add(IntGaugeVec::new(
             Opts::new(
                 "signalbox_store_pool_connections",
@@ -536,14 +565,74 @@ impl Metrics {
                 "signalbox_runtime_queue_depth",
                 "Tasks waiting for a worker thread. Staying above the number of cores means overload.",
             ),
-            store_seconds: StoreOp::ALL
+            store_seconds: make.histograms(
+                "signalbox_store_operation_seconds",
+                "Database operations by kind. A rise is a slow disk or server. Scans wait for enter; rooms go on without it.",
+                &STORE_SECONDS,
+                "op",
+                StoreOp::ALL.iter().map(|op| op.as_str()),
+            ),
+            store_operations: StoreOp::ALL
                 .iter()
                 .map(|op| {
                     let results = StoreResult::ALL.iter();
-                    let child = |r: &StoreResult| store_seconds.with_label_values(&[op.as_str(), r.as_str()]);
+                    let child = |r: &StoreResult| store_operations.with_label_values(&[op.as_str(), r.as_str()]);
                     results.map(child).collect()
                 })
                 .collect(),
+            restores: make.counters(
+                "signalbox_session_restores_total",
+                "Users who connected, by what became of where they were. gap and error are our doing and spend error budget; expired had been away for too long; unknown is a first visit.",
+                "result",
+                RestoreResult::ALL.iter().map(|r| r.as_str()),
+            ),
+            restore_seconds: make.histogram(
+                "signalbox_session_restore_duration_seconds",
+                "From a connection to its user being back where it was. It waits before everything that the client sends.",
+                &RESTORE_SECONDS,
+            ),
+            reconnects: [0, 1].map(|i| pick(&reconnects, i)),
+            queue_people: [
+                (
+                    "signalbox_queue_waiting",
+                    "People in waiting queues. Growing without admissions means slots are not freed.",
+                ),
+                (
+                    "signalbox_queue_active",
+                    "People who were let in and whose slot lasts.",
+                ),
+                (
+                    "signalbox_queue_free",
+                    "Free slots of events where people wait. Above 0 for more than some seconds, nobody is let in.",
+                ),
+            ]
+            .map(|(name, help)| make.gauge(name, help)),
+            queue_admitted: make.counter(
+                "signalbox_queue_admitted_total",
+                "People who were let in. Standing still while people wait and slots are free means admission hangs.",
+            ),
+            queue_left: make.counters(
+                "signalbox_queue_left_total",
+                "People who left a waiting queue or gave up a slot, by reason. vanished rising means networks or pages that break.",
+                "reason",
+                QueueExit::ALL.iter().map(|r| r.as_str()),
+            ),
+            queue_wait: make.histogram(
+                "signalbox_queue_wait_seconds",
+                "From joining a waiting queue to being let in.",
+                &QUEUE_SECONDS,
+            ),
+            seats_held: make.gauge("signalbox_seats_held", "Seats that are held now."),
+            seat_selections: make.counters(
+                "signalbox_seat_selections_total",
+                "Wishes for seats by what became of them. Many conflicts mean pages that show taken seats as free.",
+                "result",
+                SeatResult::ALL.iter().map(|r| r.as_str()),
+            ),
+            seats_expired: make.counter(
+                "signalbox_seats_expired_total",
+                "Holds of seats that ended by time. Many of them are buyers who do not finish.",
+            ),
             store_connections: ["busy", "idle"].map(|s| pool.with_label_values(&[s])),
             store_up: make.gauge(
                 "signalbox_store_up",
@@ -558,6 +647,7 @@ impl Metrics {
                 "Changes of rooms that were given up while the database was away too long. The history has holes; what is open is set right.",
             ),
             http_seconds,
+            http_requests,
             errors,
             draining: make.gauge(
                 "signalbox_draining",
@@ -632,6 +722,29 @@ impl Metrics {
         }
     }
 
+    /// A wish for seats was refused, if `event` is one.
+    pub(super) fn seats_refused(&self, event: EventName, code: Option<Code>) {
+        let result = match (event, code) {
+            (EventName::SelectSeat | EventName::SeatSelectionChanged, Some(Code::Conflict)) => {
+                SeatResult::Conflict
+            }
+            (EventName::SelectSeat | EventName::SeatSelectionChanged, Some(_)) => {
+                SeatResult::Refused
+            }
+            _ => return,
+        };
+        bump(&self.seat_selections, result as usize);
+    }
+
+    /// Sets the gauges of ticketing: people waiting, let in, slots that are free for those who wait, and seats
+    /// held.
+    pub fn set_queues(&self, people: [usize; 3], held: usize) {
+        for (gauge, count) in self.queue_people.iter().zip(people) {
+            gauge.set(as_i64(count));
+        }
+        self.seats_held.set(as_i64(held));
+    }
+
     /// A handshake ended.
     pub fn handshake(&self, result: HandshakeResult) {
         bump(&self.handshakes, result as usize);
@@ -661,9 +774,11 @@ impl Metrics {
 
     /// A database operation ended.
     pub fn store(&self, op: StoreOp, result: StoreResult, took: Duration) {
-        let children = self.store_seconds.get(op as usize);
-        if let Some(histogram) = children.and_then(|c| c.get(result as usize)) {
+        if let Some(histogram) = self.store_seconds.get(op as usize) {
             histogram.observe(took.as_secs_f64());
+        }
+        if let Some(counters) = self.store_operations.get(op as usize) {
+            bump(counters, result as usize);
         }
         if result != StoreResult::Ok {
             self.error(Component::Store, FailureKind::Dependency);
@@ -705,9 +820,13 @@ impl Metrics {
             400.. => STATUS_CLASSES[1],
             _ => STATUS_CLASSES[0],
         };
+        let (route, method) = (route.as_str(), route.method());
         self.http_seconds
-            .with_label_values(&[route.as_str(), route.method(), class])
+            .with_label_values(&[route, method])
             .observe(took.as_secs_f64());
+        self.http_requests
+            .with_label_values(&[route, method, class])
+            .inc();
     }
 
     /// Sets what is fixed from the start: connections at most, and the canary's pace.

@@ -369,7 +369,7 @@ impl Observation<'_> {
             _ => None,
         };
         if self.counted() {
-            self.count(outcome, took);
+            self.count(outcome, code, took);
             for fact in ending.facts {
                 facts::note(fact, &self);
             }
@@ -406,7 +406,7 @@ impl Observation<'_> {
         error_id.map(|id| format!("{id:016x}"))
     }
 
-    fn count(&self, outcome: Outcome, took: Duration) {
+    fn count(&self, outcome: Outcome, code: Option<Code>, took: Duration) {
         let metrics = &self.telemetry.metrics;
         let index = self.event.index();
         if let Some(by_outcome) = metrics.received.get(index)
@@ -418,6 +418,7 @@ impl Observation<'_> {
             histogram.observe(took.as_secs_f64());
         }
         metrics.signal(self.event, outcome);
+        metrics.seats_refused(self.event, code);
     }
 
     /// For the recorder.
@@ -542,6 +543,11 @@ impl Observation<'_> {
 
     pub(super) fn metrics(&self) -> &Metrics {
         &self.telemetry.metrics
+    }
+
+    /// Since it has its turn, in seconds.
+    pub(super) fn elapsed(&self) -> f64 {
+        self.started.elapsed().as_secs_f64()
     }
 
     pub(super) fn subject(&self) -> Subject {

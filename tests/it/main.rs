@@ -15,6 +15,7 @@ mod flows;
 mod hostile;
 mod ledger;
 mod limits;
+mod live;
 mod operations;
 mod polling;
 mod postgres;

@@ -3,7 +3,7 @@
 //   node tests/observability/live.mjs
 import path from 'node:path';
 import { until } from '../clients/server.mjs';
-import { burst, load } from './load.mjs';
+import { SHORT_LINES, burst, load } from './load.mjs';
 import { impatient, invented, misuse, slowReader } from './misuse.mjs';
 import { Prometheus, interpolated, mark, panels, parts } from './queries.mjs';
 import * as sinks from './sinks.mjs';
@@ -12,7 +12,7 @@ import { alertmanager, node, postgres, prometheus, root } from './stack.mjs';
 /** These must fire in this run; every other alert must not. */
 const FIRES = ['CanaryStale', 'CrashLoop', 'LogLinesDropped', 'Panicked', 'ScanDeliveryBurnFast', 'ScansStuck', 'Watchdog'];
 /** These must notice, and wait: it is over before their time. */
-const WAITS = ['NodeDown', 'SignalingBurnFast', 'StoreDown'];
+const WAITS = ['NodeDown', 'RestoreBurnFast', 'SignalingBurnFast', 'StoreDown'];
 const DRILL = 'ScanDeliveryBurnFast';
 const ANNOTATIONS = ['summary', 'impact', 'first_check', 'runbook_url', 'dashboard_url', 'flows_url'];
 const NAMES = 10_000;
@@ -36,7 +36,7 @@ const problem = (line) => problems.push(line);
 async function run() {
   const [store, reports, pager, database] = await Promise.all([sinks.otlp(), sinks.sentry(), sinks.pager(), postgres()]);
   const many = '1000000';
-  const common = { OTEL_EXPORTER_OTLP_ENDPOINT: store.url, SENTRY_DSN: reports.dsn, TRACE_SAMPLE_RATIO: '1' };
+  const common = { OTEL_EXPORTER_OTLP_ENDPOINT: store.url, SENTRY_DSN: reports.dsn, TRACE_SAMPLE_RATIO: '1', ...SHORT_LINES };
   // One node with tight limits, one without any.
   const n1 = await node('n1', {
     ...common, DATABASE_URL: database.url, CORS_ORIGINS: 'https://app.example.com', SOCKETS_MAX: '40', SOCKETS_PENDING_PER_ADDRESS: '20',
@@ -48,7 +48,7 @@ async function run() {
     HTTP_RATE_MAX: many, CREATE_ROOM_PER_MIN: many, LOGINS_PER_ACCOUNT: many, LOGINS_PER_ADDRESS: many, SEND_QUEUE_MAX: '64',
   });
   const nodes = [n1, n2];
-  await Promise.all([n1.start({ FAULT_INJECTION: 'panic:offer' }), n2.start()]);
+  await Promise.all([n1.start({ FAULT_INJECTION: 'panic:offer' }), n2.start({ FAULT_INJECTION: 'fail:restore' })]);
   const watcher = await prometheus(nodes.map(({ target }) => target), await alertmanager(pager.url));
   const prom = new Prometheus(watcher.url);
   // A rate needs to have seen the 0.
@@ -56,11 +56,12 @@ async function run() {
   say('two nodes, PostgreSQL, Prometheus and Alertmanager are up');
 
   const life = load(nodes.map(({ url }) => url));
-  await misuse(n1.url, 60);
+  const mended = asked('RestoreBurnFast to notice', async () => (await prom.alerts('pending', 10)).includes('RestoreBurnFast')).then(() => n2.restart());
+  await Promise.all([misuse(n1.url, 60), mended]);
   await asked('a client that fell asleep to be given up', async () => (await prom.values('signalbox_disconnects_total{reason="ping_timeout"}')).some((n) => n > 0));
   await asked('SignalingBurnFast to notice', async () => (await prom.alerts('pending', 10)).includes('SignalingBurnFast'));
   const calm = Date.now() / 1000;
-  say('everyday life, and clients that did everything wrong');
+  say('everyday life, and clients that did everything wrong; at first one node could not restore what they had');
 
   await n1.restart({ FAULT_INJECTION: 'slow:scanOrder:300ms' });
   await slowReader(n2.url);
@@ -84,7 +85,7 @@ async function run() {
   const before = await n2.series();
   await invented(n2.url, NAMES);
   const after = await n2.series();
-  say(`${NAMES} invented events, rooms, sessions and users`);
+  say(`${NAMES} invented names`);
   await until(`${DRILL} on the pager`, () => pager.heard(DRILL, 'firing', fault), 200_000);
   const page = pager.heard(DRILL, 'firing', fault);
   const drill = Math.round((page.at - fault) / 1000);

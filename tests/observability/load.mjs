@@ -1,5 +1,5 @@
-// Well-behaved clients: phones and monitors, peers of rooms, people with accounts. A bounded rate each; they come
-// back when their node does.
+// Well-behaved clients: phones and monitors, peers of rooms, people with accounts, people who wait in line and select
+// seats. A bounded rate each; they come back when their node does.
 import { client, token } from '../clients/server.mjs';
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -16,6 +16,9 @@ export function member(url, user, role, session, options) {
   if (role === 'monitor') socket.on('navigate', (order, shown) => shown?.());
   return socket;
 }
+
+/** What makes a line of the few people of this load, and lets places and seats end while one looks. */
+export const SHORT_LINES = { QUEUE_THRESHOLD: '2', QUEUE_LEASE: '10s', QUEUE_GRACE: '3s', SEAT_HOLD: '3s', SEATS_PER_USER: '2' };
 
 let orders = 0;
 const scan = (phone, session) => phone.timeout(60_000).emitWithAck('scanOrder', { sessionId: session, orderNo: `A-${++orders}`, ts: Date.now() });
@@ -77,6 +80,71 @@ export function load(urls) {
     every(6000, () => phone.connected && phone.emit('leaveSession', { sessionId: 'walk' }));
   }
 
+  /** A monitor that comes back again and again and says what it has seen; at times more than there was. */
+  function returning(url) {
+    const monitor = keep(client(url, 'returning', 'monitor', { transports: ['websocket'] }));
+    let known = { seq: 0 };
+    let times = 0;
+    monitor.on('joinedSession', (joined) => { known = joined; });
+    monitor.on('connect', () => {
+      times += 1;
+      monitor.emit('joinSession', { sessionId: 'returning', lastSeq: (known.seq ?? 0) + (times % 4 ? 0 : 1000), epoch: known.epoch });
+    });
+    every(10_000, () => monitor.io.engine?.close());
+  }
+
+  /** People on bad networks who wait for an event, are let in, select seats, leave, and wait again. */
+  function sale(url) {
+    const eventId = 'sale';
+    for (const user of ['eve', 'ida', 'joe', 'max']) {
+      const person = keep(client(url, user, undefined, { transports: ['websocket'] }));
+      const ask = (event, payload) => person.timeout(1000).emitWithAck(event, { eventId, ...payload });
+      every(20_000, () => person.io.engine?.close());
+      every(3000, async () => {
+        if (!person.connected) return;
+        await ask('join-event');
+        const { queued } = await ask('join-queue');
+        if (queued) return;
+        await ask('join-seat-selection');
+        // All of them want this one first. Whoever gets it may have one more only.
+        for (const seatId of ['front', `${user}-1`, `${user}-2`]) await ask('select-seat', { seatId });
+        await sleep(1500);
+        await ask('queue:heartbeat');
+        await ask('release-seat', { seatId: `${user}-1` });
+        // The hold of this one ends by time.
+        await ask('seat-selection-changed', { seats: [`${user}-3`] });
+        await ask('leave-queue');
+        await ask('leave-event');
+      });
+    }
+  }
+
+  /** An event that stays full. Who waits for it leaves, is away for too long, is sent away, and comes again. */
+  function full(url) {
+    const eventId = 'full';
+    for (const user of ['first', 'second']) {
+      const inside = keep(client(url, user, undefined, { transports: ['websocket'] }));
+      inside.on('connect', () => inside.emit('join-queue', { eventId }));
+      every(2000, () => inside.connected && inside.emit('queue:heartbeat', { eventId }));
+    }
+    const person = keep(client(url, 'waiting', undefined, { transports: ['websocket'] }));
+    const ways = [
+      () => person.emit('leave-queue', { eventId }),
+      async () => {
+        person.disconnect();
+        await sleep(6000);
+        person.connect();
+      },
+      () => fetch(`${url}/api/queue/admin/clear/${eventId}`, { method: 'POST', headers: { authorization: `Bearer ${token('boss', { role: 'admin' })}` } }),
+    ];
+    let turn = 0;
+    every(8000, async () => {
+      await person.timeout(1000).emitWithAck('join-queue', { eventId });
+      await sleep(1000);
+      await ways[turn++ % ways.length]();
+    });
+  }
+
   function account(url) {
     const name = `u${Date.now()}`;
     const credentials = { username: name, email: `${name}@example.com`, password: 'correct horse battery staple' };
@@ -107,6 +175,9 @@ export function load(urls) {
     queued(url);
     room(url);
     wanderer(url);
+    returning(url);
+    sale(url);
+    full(url);
     account(url);
   });
   return {

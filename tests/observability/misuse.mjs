@@ -57,6 +57,9 @@ async function mistaken(url) {
     ['join-room', { roomId: 'never-made' }], ['offer', { to: 'nobody', offer: 1 }], ['answer', { to: 'A'.repeat(16), answer: 1 }],
     ['ice-candidate', { to: 'A'.repeat(16), candidate: 1 }], ['leaveSession', { sessionId: 'not mine' }], ['leave', { roomId: '' }],
     ['message', { type: 'shout' }], ['token:renew', { token: 'no' }], ['create-room', { roomId: '' }],
+    ['join-event', {}], ['leave-event', { eventId: -1 }], ['join-queue', { eventId: '' }], ['leave-queue', {}],
+    ['queue:heartbeat', { eventId: 'not let in' }], ['join-seat-selection', { eventId: [] }], ['select-seat', { eventId: 'e' }],
+    ['release-seat', { eventId: 'e', seatId: "nobody's" }], ['seat-selection-changed', { eventId: 'e', seats: 'all' }],
   ];
   for (const [event, payload] of wrong) await phone.timeout(5000).emitWithAck(event, payload);
   phone.close();
@@ -129,13 +132,13 @@ export function impatient(url) {
   return () => phone.close();
 }
 
-/** So many names that nobody has heard of: events, rooms, sessions, users. Each must be handled without a trace in the metrics. */
+/** So many names that nobody has heard of: of events on the wire, rooms, sessions, users, and of lines and seats. Each must be handled without a trace in the metrics. */
 export async function invented(url, names) {
   const phone = member(url, 'inventor', 'mobile', 'invented');
   await once(phone, 'joinedSession');
-  const quarter = Math.ceil(names / 4);
+  const each = Math.ceil(names / 6);
   const name = (n) => `invented-${Date.now().toString(36)}-${n}`;
-  for (let n = 0; n < quarter; n += 20) {
+  for (let n = 0; n < each; n += 20) {
     await Promise.all(Array.from({ length: 20 }, async (_, i) => {
       await phone.timeout(10_000).emitWithAck(name(n + i), {});
       const roomId = name(n + i);
@@ -143,6 +146,10 @@ export async function invented(url, names) {
       phone.emit('leave', { roomId });
       await phone.timeout(10_000).emitWithAck('joinSession', { sessionId: roomId });
       phone.emit('leaveSession', { sessionId: roomId });
+      const eventId = name(n + i);
+      await phone.timeout(10_000).emitWithAck('join-queue', { eventId });
+      await phone.timeout(10_000).emitWithAck('select-seat', { eventId, seatId: name(n + i) });
+      phone.emit('leave-queue', { eventId });
       const user = client(url, name(n + i), 'mobile', { transports: ['websocket'], reconnection: false });
       await once(user, 'connect');
       user.close();

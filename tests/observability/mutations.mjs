@@ -10,7 +10,7 @@ const alerts = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..
 const read = (file) => parse(fs.readFileSync(path.join(alerts, file), 'utf8'));
 const RULES = ['slo.rules.yml', 'signalbox.rules.yml'];
 const SLI_WINDOWS = ['5m', '30m', '1h', '2h', '6h', '1d', '3d'];
-const WINDOWS = ['5m', '10m', '15m', '30m', '1h', '2h', '3h', '6h', '12h', '1d', '3d', '1w'];
+const WINDOWS = ['1m', '2m', '5m', '10m', '15m', '30m', '1h', '2h', '3h', '6h', '12h', '1d', '3d', '1w'];
 const BUCKETS = ['0.1', '0.25', '0.5'];
 /** Processes at a time, and how many tests each is given at once. */
 const PARALLEL = 2;

@@ -73,7 +73,7 @@ export function parts(expr) {
 
 const COUNTS = [
   /\b\w*(dropped|rejected|limited|lost|overflow|panics|errors|queue_full|redactions)\w*_total\b/,
-  /\b(outcome|result|status)=~?"[^"]*(refused|failed|error|shed|timeout|token|limited|[45]xx)/,
+  /\b(outcome|result|status)=~?"[^"]*(refused|failed|error|shed|timeout|token|limited|gap|conflict|[45]xx)/,
   /\b(outcome|result)!(=|~)"/,
   /disconnects_total\{[^}]*reason=/,
   /signalbox:sli_/,

@@ -27,6 +27,7 @@ it('knows how a fault must show', () => {
     ['sum(rate(signalbox_scan_flows_total{outcome=~"relay_failed|storage_failed|shed"}[15s]))', [0, 2], [0, 0]],
     ['sum(rate(signalbox_log_lines_dropped_total[15s]))', [1], [0]],
     ['sum(rate(x_total{result!~"ok|error"}[15s]))', [1], [0]],
+    ['sum(rate(x_total{result="conflict"}[15s])) / sum(rate(x_total[15s]))', [0.5], [0]],
     ['1 - sum(increase(a{outcome="failed"}[60s])) / sum(increase(a[60s]))', [1, 0.9], [1, 1]],
     ['max(a) < bool 30', [1, 0], [1, 1]],
     ['min(up{job="x"})', [1, 0], [1, 1]],
