@@ -43,8 +43,6 @@ const ENDED_LOGINS: Duration = Duration::from_secs(2);
 const PRUNE: Duration = Duration::from_mins(1);
 const BREATH: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
-/// After so many seconds users are forgotten whose time is over.
-const FORGET: u64 = 60;
 /// How often limiters forget.
 const TIDY: Duration = Duration::from_secs(10);
 
@@ -81,6 +79,7 @@ impl Jobs {
         }));
         jobs.spawn(turn(
             self.queue.clone(),
+            self.settings.queue.restore_window,
             self.gateway.clone(),
             self.telemetry.clone(),
         ));
@@ -122,7 +121,14 @@ impl Jobs {
 }
 
 /// Lets people in, tells those who wait, ends what has ended, once a second.
-async fn turn(queue: QueueServices, gateway: Arc<Gateway>, telemetry: Arc<Telemetry>) {
+async fn turn(
+    queue: QueueServices,
+    window: Duration,
+    gateway: Arc<Gateway>,
+    telemetry: Arc<Telemetry>,
+) {
+    // Often enough for the window, and not more: it looks at everybody.
+    let forget = window.as_secs().clamp(1, 60);
     let mut ticks = tokio::time::interval(SECOND);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     for tick in 0_u64.. {
@@ -134,8 +140,8 @@ async fn turn(queue: QueueServices, gateway: Arc<Gateway>, telemetry: Arc<Teleme
         telemetry
             .metrics
             .set_queues(people, queue.seats.held().await);
-        if tick.is_multiple_of(FORGET) {
-            queue.restores.forget(now).await;
+        if tick.is_multiple_of(forget) {
+            gateway.carry_out(queue.forget(now).await);
         }
     }
 }

@@ -89,8 +89,8 @@ pub trait Restores: fmt::Debug + Send + Sync {
         }
     }
 
-    /// Forgets users who have no socket and did nothing for the window. Tells how many.
-    async fn forget(&self, now: Moment) -> usize;
+    /// Forgets users who have no socket and did nothing for the window. Tells which.
+    async fn forget(&self, now: Moment) -> Vec<Arc<str>>;
 }
 
 /// Records in memory.
@@ -238,14 +238,16 @@ impl Restores for MemoryRestores {
         });
     }
 
-    async fn forget(&self, now: Moment) -> usize {
-        let mut forgotten = 0;
-        self.users.retain(|_, user| {
+    async fn forget(&self, now: Moment) -> Vec<Arc<str>> {
+        let mut forgotten = Vec::new();
+        self.users.retain(|name, user| {
             let over = self.is_over(user, now);
-            forgotten += usize::from(over);
+            if over {
+                forgotten.push(name.clone());
+            }
             !over
         });
-        self.count.fetch_sub(forgotten, Ordering::Relaxed);
+        self.count.fetch_sub(forgotten.len(), Ordering::Relaxed);
         forgotten
     }
 }

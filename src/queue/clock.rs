@@ -3,7 +3,7 @@
 use super::{
     handle::{QueueServices, exits, room_info},
     payload::{QueueCleared, QueueStatus, QueueUpdated},
-    seats::expired,
+    seats::{expired, released},
 };
 use crate::{
     event::{
@@ -61,6 +61,20 @@ impl QueueServices {
         }
         for (event, seats) in self.seats.expire(now).await {
             decision = expired(decision, &event, &seats);
+        }
+        decision
+    }
+
+    /// Forgets users whose time is over; what they hold can be had again. Call it now and then.
+    pub async fn forget(&self, now: Moment) -> Decision {
+        let mut decision = Decision::default();
+        for name in self.restores.forget(now).await {
+            let user = UserId::stored(&name);
+            for (event, seat) in self.seats.of(&user, now).await {
+                if self.seats.release(&event, &seat, &user, now).await.is_ok() {
+                    decision = decision.then(released(&event, &[seat]));
+                }
+            }
         }
         decision
     }

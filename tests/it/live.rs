@@ -674,6 +674,60 @@ proptest! {
     }
 }
 
+/// A sale: a thousand people, ten slots, each used for a few seconds. Three of ten vanish while they wait, half of
+/// those are back in time.
+#[test]
+fn a_thousand_people_are_let_in_in_their_order_each_once_and_nobody_is_forgotten() {
+    let rules = QueueRules {
+        threshold: 10,
+        lease: Duration::from_secs(30),
+        grace: Duration::from_mins(1),
+        events: 1,
+        waiting: 1000,
+    };
+    let (queues, start, sale) = (MemoryQueues::new(rules), Instant::now(), event(1));
+    let people: Vec<UserId> = (0..1000)
+        .map(|n| UserId::new(&format!("p{n}"), false))
+        .collect();
+    let vanishes = |n: usize| n % 10 < 3;
+    let returns = |n: usize| vanishes(n) && n.is_multiple_of(2);
+    let mut admitted: Vec<usize> = Vec::new();
+    for (n, user) in people.iter().enumerate() {
+        let joined = wait(queues.join(&sale, user, true, at(start, 0))).unwrap();
+        if joined.admitted {
+            admitted.push(n);
+        }
+    }
+    for (n, user) in people.iter().enumerate().filter(|(n, _)| vanishes(*n)) {
+        wait(queues.gone(&sale, user, at(start, 1000)));
+        if returns(n) {
+            wait(queues.back(&sale, user, at(start, 59_000)));
+        }
+    }
+    let mut inside: Vec<(usize, u64)> = admitted.iter().map(|n| (*n, 0)).collect();
+    for second in 62..1000 {
+        let now = at(start, second * 1000);
+        // Everybody uses a slot for three seconds; one in seven forgets to leave, and the lease ends.
+        inside.retain(|(n, since)| {
+            let leaves = n % 7 != 0 && second - since >= 3;
+            if leaves {
+                wait(queues.leave(&sale, &people[*n]));
+            }
+            !leaves
+        });
+        for one in wait(queues.admit(5000, now)).admitted {
+            let n: usize = one.user.as_str()[1..].parse().unwrap();
+            admitted.push(n);
+            inside.push((n, second));
+        }
+        let standing = wait(queues.overview(&sale));
+        assert!(standing.active <= 10, "{standing:?}");
+    }
+    let expected = (0..1000).filter(|n| *n < 10 || !vanishes(*n) || returns(*n));
+    assert_eq!(admitted, expected.collect::<Vec<_>>());
+    assert_eq!(wait(queues.totals()).waiting, 0);
+}
+
 #[test]
 fn what_changes_of_a_seat_is_handed_out_once_and_again_if_it_was_not_written() {
     let (seats, start) = (MemorySeats::new(SEATS), Instant::now());
