@@ -63,10 +63,11 @@ fn a_monitor_that_stops_reading_is_gone_within_15_seconds_and_others_do_not_wait
     eprintln!("{ended:?}");
     eventually("its disconnect", || {
         let metrics = server.metrics();
-        // On a busy machine the write limit may be first.
+        // On a busy machine the write limit may be first, or the kernel, which waits 8 s for an acknowledgement.
         let full = metrics["signalbox_disconnects_total{reason=\"send_queue_full\"}"];
         let cut = metrics["signalbox_rejected_total{reason=\"slow_reader\"}"];
-        (full + cut > 0.5).then_some(())
+        let kernel = metrics["signalbox_disconnects_total{reason=\"transport_error\"}"];
+        (full + cut + kernel > 0.5).then_some(())
     });
     assert!(phone.ask("heartbeat", &json!(null)).is_u64());
 }
