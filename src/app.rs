@@ -9,8 +9,8 @@ use crate::{
     http::{Http, Sources},
     jobs::Jobs,
     live::{
-        Crowds, MemoryQueues, MemoryRestores, MemorySeats, Pairings, QueueRules, Restores,
-        RoomLimits, Rooms, SeatRules, Sessions, Turns,
+        Crowds, MemoryQueues, MemoryRestores, MemoryRooms, MemorySeats, MemorySessions, Pairings,
+        QueueRules, Restores, RoomLimits, SeatRules, Turns,
     },
     queue::{
         JoinEvent, JoinQueue, JoinSeatSelection, LeaveEvent, LeaveQueue, QueueHeartbeat,
@@ -44,7 +44,8 @@ pub struct App {
     gateway: Arc<Gateway>,
     front: Arc<Front>,
     http: Arc<Http>,
-    sessions: Arc<Sessions>,
+    sessions: Arc<MemorySessions>,
+    rooms: Arc<MemoryRooms>,
     rtc: RtcServices,
     queue: QueueServices,
     seat_map: SeatMap,
@@ -96,7 +97,7 @@ impl App {
         let (recorder, records) = Recorder::new(store.clone());
         let limits = &settings.limits;
         let canary = SessionId::parse(verifier.canary());
-        let sessions = Sessions::new(limits.sessions_per_socket, limits.sessions_max);
+        let sessions = MemorySessions::new(limits.sessions_per_socket, limits.sessions_max);
         let sessions = Arc::new(sessions.hiding(canary));
         let measured = telemetry.clone();
         let seen = move |scans| measured.metrics.batched(scans);
@@ -118,8 +119,8 @@ impl App {
             without_store: settings.scan.without_store,
             strict_device_role: settings.auth.strict_device_role,
         };
-        let rtc = rtc_services(limits, &records, queue.restores.clone());
-        recorder.load(&Keeper(rtc.rooms.clone())).await;
+        let (rtc, rooms) = rtc_services(limits, &records, queue.restores.clone());
+        recorder.load(&Keeper(rooms.clone())).await;
         let accounts = Accounts::new(settings, verifier.clone(), store.clone(), revoked);
         let _ = accounts.learn_revoked(true, clock::now()).await;
         let table = Table::new([
@@ -136,9 +137,9 @@ impl App {
             pairing.clone(),
             (queue.clone(), seat_map.clone()),
             store.clone(),
-            sources(&gateway, &sessions, &rtc.rooms),
+            sources(&gateway, &sessions, &rooms),
         );
-        watch(&telemetry, &sessions, &rtc.rooms, &store, records);
+        watch(&telemetry, &sessions, &rooms, &store, records);
         Ok(Self {
             rtc,
             queue,
@@ -155,6 +156,7 @@ impl App {
             front,
             http,
             sessions,
+            rooms,
             public,
             admin,
             address,
@@ -181,7 +183,7 @@ impl App {
             servers.spawn(admin.serve(operations, gone(stopped)));
         }
         let (over, ended) = oneshot::channel();
-        let keeper = Arc::new(Keeper(self.rtc.rooms.clone()));
+        let keeper = Arc::new(Keeper(self.rooms.clone()));
         let recording = tokio::spawn(self.recorder.run(keeper, async {
             let _ = ended.await;
         }));
@@ -200,6 +202,7 @@ impl App {
             front: self.front.clone(),
             http: self.http.clone(),
             sessions: self.sessions,
+            rooms: self.rooms,
             rtc: self.rtc,
             queue: self.queue,
             seat_map: self.seat_map.clone(),
@@ -250,7 +253,7 @@ const PAIRING_TRIES: NonZeroU32 = NonZeroU32::new(5).unwrap();
 const LAST_RECORDS: Duration = Duration::from_secs(3);
 
 /// Keeps rooms and store in step.
-struct Keeper(Arc<Rooms>);
+struct Keeper(Arc<MemoryRooms>);
 
 impl RoomKeeper for Keeper {
     fn restore(&self, rooms: Vec<RoomChange>) {
@@ -276,8 +279,8 @@ fn pairing(settings: &Settings, verifier: &Arc<Verifier>, store: &Arc<Store>) ->
 /// Sets the gauges of what is held, at each scrape.
 fn watch(
     telemetry: &Telemetry,
-    sessions: &Arc<Sessions>,
-    rooms: &Arc<Rooms>,
+    sessions: &Arc<MemorySessions>,
+    rooms: &Arc<MemoryRooms>,
     store: &Arc<Store>,
     records: Records,
 ) {
@@ -332,20 +335,26 @@ fn queue_services(settings: &Settings, seats: Arc<MemorySeats>) -> QueueServices
 }
 
 /// Signaling in memory, written down as it happens.
-fn rtc_services(limits: &Limits, records: &Records, restores: Arc<dyn Restores>) -> RtcServices {
+fn rtc_services(
+    limits: &Limits,
+    records: &Records,
+    restores: Arc<dyn Restores>,
+) -> (RtcServices, Arc<MemoryRooms>) {
     let journal = records.clone();
     let room_limits = RoomLimits {
         per_peer: limits.rooms_per_socket,
         most: limits.rooms_max,
         capacity: limits.peers_per_room,
     };
-    let rooms = Rooms::new(room_limits, Box::new(move |change| journal.write(change)));
-    RtcServices {
-        rooms: Arc::new(rooms),
+    let journal = Box::new(move |change| journal.write(change));
+    let rooms = Arc::new(MemoryRooms::new(room_limits, journal));
+    let rtc = RtcServices {
+        rooms: rooms.clone(),
         creations: Arc::new(Keyed::new(limits.create_room, Duration::from_mins(1))),
         records: records.clone(),
         restores,
-    }
+    };
+    (rtc, rooms)
 }
 
 fn queue_family(queue: &QueueServices) -> Family {
@@ -393,7 +402,11 @@ fn accounts_family(accounts: &Arc<Accounts>) -> Family {
     Family::new().event::<TokenRenew, _>(accounts)
 }
 
-fn sources(gateway: &Arc<Gateway>, sessions: &Arc<Sessions>, rooms: &Arc<Rooms>) -> Sources {
+fn sources(
+    gateway: &Arc<Gateway>,
+    sessions: &Arc<MemorySessions>,
+    rooms: &Arc<MemoryRooms>,
+) -> Sources {
     let rooms = rooms.clone();
     let (peers, totals, pages) = (gateway.clone(), sessions.clone(), sessions.clone());
     let carrier = gateway.clone();

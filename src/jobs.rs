@@ -7,7 +7,7 @@ use crate::{
     gateway::{Front, Gateway},
     guard::KeySet,
     http::Http,
-    live::Sessions,
+    live::{MemoryRooms, MemorySessions},
     queue::{QueueServices, SeatMap},
     rtc::RtcServices,
     scan::Pairing,
@@ -25,7 +25,8 @@ pub(crate) struct Jobs {
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) front: Arc<Front>,
     pub(crate) http: Arc<Http>,
-    pub(crate) sessions: Arc<Sessions>,
+    pub(crate) sessions: Arc<MemorySessions>,
+    pub(crate) rooms: Arc<MemoryRooms>,
     pub(crate) rtc: RtcServices,
     pub(crate) queue: QueueServices,
     pub(crate) seat_map: SeatMap,
@@ -73,7 +74,7 @@ impl Jobs {
             let counts = [totals.total, totals.active, totals.paired];
             statistics(&telemetry.metrics, gateway.connected(), counts);
         }));
-        let rooms = self.rtc.rooms;
+        let rooms = self.rooms;
         jobs.spawn(every(Duration::from_secs(1), move || {
             rooms.close_empty(EMPTY_ROOM, clock::now());
         }));

@@ -21,10 +21,11 @@ pub use queues::{
     Standing,
 };
 pub use restores::{Deed, MemoryRestores, Record, Restored, Restores};
-pub use rooms::{Entered, Journal, Member, Relayed, RoomError, RoomLimits, Rooms};
+pub use rooms::{Entered, Journal, Member, MemoryRooms, Relayed, RoomError, RoomLimits, Rooms};
 pub use seats::{Held, MemorySeats, Replaced, SeatError, SeatRules, Seats};
 pub use session::{Shown, Status};
 pub use sessions::{
-    Departure, Joined, Scanned, SessionError, SessionSummary, SessionTotals, Sessions,
+    Departure, Joined, MemorySessions, Scanned, SessionError, SessionSummary, SessionTotals,
+    Sessions,
 };
 pub use turns::Turns;

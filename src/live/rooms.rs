@@ -5,6 +5,7 @@
 //! which things happened.
 
 use crate::event::{Moment, Namespace, PeerId, RoomChange, RoomId, SocketId, UserId};
+use async_trait::async_trait;
 use dashmap::{DashMap, mapref::entry::Entry};
 use serde::Serialize;
 use smallvec::SmallVec;
@@ -131,8 +132,70 @@ pub struct RoomLimits {
 /// Where changes are written. Called under a lock: it must not wait.
 pub type Journal = Box<dyn Fn(RoomChange) + Send + Sync>;
 
+/// Signaling rooms, wherever they are kept. Each operation is one whole step; the time comes with it.
+#[async_trait]
+pub trait Rooms: fmt::Debug + Send + Sync {
+    /// Begins a room with its creator in it, for at most `wanted` peers.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::Exists`], [`RoomError::TooManyRooms`], [`RoomError::NodeFull`].
+    async fn create(
+        &self,
+        member: Member,
+        id: &RoomId,
+        name: &str,
+        wanted: Option<usize>,
+        now: Moment,
+    ) -> Result<(), RoomError>;
+
+    /// Puts a peer into a room, which begins if `create` says so. Joining twice is harmless.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::NoSuchRoom`], [`RoomError::NotLoaded`], [`RoomError::Full`],
+    /// [`RoomError::TooManyRooms`], [`RoomError::NodeFull`].
+    async fn join(
+        &self,
+        member: Member,
+        id: &RoomId,
+        create: bool,
+        now: Moment,
+    ) -> Result<Entered, RoomError>;
+
+    /// Takes a peer out of a room, and tells who is left there. The room stays for a while, in case
+    /// somebody returns.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::NotMember`].
+    async fn leave(
+        &self,
+        peer: PeerId,
+        id: &RoomId,
+        now: Moment,
+    ) -> Result<Box<[PeerId]>, RoomError>;
+
+    /// Forgets a peer; tells which rooms it was in, and who is left there.
+    async fn forget(&self, peer: PeerId, now: Moment) -> Vec<(RoomId, Box<[PeerId]>)>;
+
+    /// Whether `from` may send a signal to `to`, and as which peer `to` is known. `answer` notes the first
+    /// answer of `from` since it joined.
+    ///
+    /// # Errors
+    ///
+    /// [`RoomError::NoCommonRoom`] for a peer of other rooms, [`RoomError::PeerGone`] for one of none.
+    async fn relay(
+        &self,
+        from: PeerId,
+        to: SocketId,
+        answer: bool,
+        now: Moment,
+    ) -> Result<Relayed, RoomError>;
+}
+
 /// All signaling rooms of this node.
-pub struct Rooms {
+pub struct MemoryRooms {
     peers: DashMap<PeerId, SmallVec<[RoomId; 1]>>,
     rooms: DashMap<RoomId, Room>,
     count: AtomicUsize,
@@ -141,13 +204,13 @@ pub struct Rooms {
     loaded: AtomicBool,
 }
 
-impl fmt::Debug for Rooms {
+impl fmt::Debug for MemoryRooms {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Rooms").finish_non_exhaustive()
     }
 }
 
-impl Rooms {
+impl MemoryRooms {
     /// No rooms. Until [`Rooms::restore`] was called, a room that is not here may exist all the same.
     pub fn new(limits: RoomLimits, journal: Journal) -> Self {
         Self {
@@ -203,118 +266,6 @@ impl Rooms {
         changes
     }
 
-    /// Begins a room with its creator in it, for at most `wanted` peers.
-    ///
-    /// # Errors
-    ///
-    /// [`RoomError::Exists`], [`RoomError::TooManyRooms`], [`RoomError::NodeFull`].
-    pub fn create(
-        &self,
-        member: Member,
-        id: &RoomId,
-        name: &str,
-        wanted: Option<usize>,
-        now: Moment,
-    ) -> Result<(), RoomError> {
-        let mut mine = self.peers.entry(member.peer).or_default();
-        if self.rooms.contains_key(id) {
-            return Err(RoomError::Exists);
-        }
-        if mine.len() >= self.limits.per_peer {
-            return Err(RoomError::TooManyRooms);
-        }
-        let Entry::Vacant(entry) = self.rooms.entry(id.clone()) else {
-            return Err(RoomError::Exists);
-        };
-        self.reserve()?;
-        let capacity = self.limits.capacity;
-        let most = wanted.unwrap_or(capacity).clamp(1, capacity);
-        let room = entry.insert(Room::with(member, name, most, now));
-        self.write_all(id, &room);
-        mine.push(id.clone());
-        Ok(())
-    }
-
-    /// Puts a peer into a room, which begins if `create` says so. Joining twice is harmless.
-    ///
-    /// # Errors
-    ///
-    /// [`RoomError::NoSuchRoom`], [`RoomError::NotLoaded`], [`RoomError::Full`],
-    /// [`RoomError::TooManyRooms`], [`RoomError::NodeFull`].
-    pub fn join(
-        &self,
-        member: Member,
-        id: &RoomId,
-        create: bool,
-        now: Moment,
-    ) -> Result<Entered, RoomError> {
-        let mut mine = self.peers.entry(member.peer).or_default();
-        let again = mine.contains(id);
-        if !again && mine.len() >= self.limits.per_peer {
-            return Err(RoomError::TooManyRooms);
-        }
-        let entered = match self.rooms.entry(id.clone()) {
-            Entry::Occupied(mut entry) => {
-                let entered = entry.get_mut().enter(member, now)?;
-                if !entered.again
-                    && let Some(seat) = entry.get().seats.last()
-                {
-                    (self.journal)(seat.taken(id));
-                }
-                entered
-            }
-            Entry::Vacant(_) if !create && !self.loaded.load(Ordering::Acquire) => {
-                return Err(RoomError::NotLoaded);
-            }
-            Entry::Vacant(_) if !create => return Err(RoomError::NoSuchRoom),
-            Entry::Vacant(entry) => {
-                self.reserve()?;
-                let room = Room::with(member, id.as_str(), self.limits.capacity, now);
-                let room = entry.insert(room);
-                self.write_all(id, &room);
-                Entered {
-                    existing: Vec::new(),
-                    again: false,
-                    created: true,
-                }
-            }
-        };
-        if !again {
-            mine.push(id.clone());
-        }
-        Ok(entered)
-    }
-
-    /// Takes a peer out of a room, and tells who is left there. The room stays for a while, in case
-    /// somebody returns.
-    ///
-    /// # Errors
-    ///
-    /// [`RoomError::NotMember`].
-    pub fn leave(
-        &self,
-        peer: PeerId,
-        id: &RoomId,
-        now: Moment,
-    ) -> Result<Box<[PeerId]>, RoomError> {
-        let mut mine = self.peers.get_mut(&peer).ok_or(RoomError::NotMember)?;
-        let place = mine.iter().position(|r| r == id);
-        mine.remove(place.ok_or(RoomError::NotMember)?);
-        Ok(self.exit(peer, id, now))
-    }
-
-    /// Forgets a peer; tells which rooms it was in, and who is left there.
-    pub fn forget(&self, peer: PeerId, now: Moment) -> Vec<(RoomId, Box<[PeerId]>)> {
-        let Some((_, rooms)) = self.peers.remove(&peer) else {
-            return Vec::new();
-        };
-        let left = rooms.into_iter().map(|id| {
-            let others = self.exit(peer, &id, now);
-            (id, others)
-        });
-        left.collect()
-    }
-
     fn exit(&self, peer: PeerId, id: &RoomId, now: Moment) -> Box<[PeerId]> {
         let Some(mut room) = self.rooms.get_mut(id) else {
             return Box::default();
@@ -332,54 +283,6 @@ impl Rooms {
             room.empty_since = Some(now.instant);
         }
         room.seats.iter().map(|s| s.member.peer).collect()
-    }
-
-    /// Whether `from` may send a signal to `to`, and as which peer `to` is known. `answer` notes the first
-    /// answer of `from` since it joined.
-    ///
-    /// # Errors
-    ///
-    /// [`RoomError::NoCommonRoom`] for a peer of other rooms, [`RoomError::PeerGone`] for one of none.
-    pub fn relay(
-        &self,
-        from: PeerId,
-        to: SocketId,
-        answer: bool,
-        now: Moment,
-    ) -> Result<Relayed, RoomError> {
-        let mine = self.peers.get(&from).ok_or(RoomError::NoCommonRoom)?;
-        for id in mine.iter() {
-            let Some(mut room) = self.rooms.get_mut(id) else {
-                continue;
-            };
-            let mut others = room.seats.iter().filter(|s| s.member.peer != from);
-            let other = others.find(|s| s.member.peer.socket == to);
-            let Some((to, joined)) = other.map(|s| (s.member.peer, s.joined.instant)) else {
-                continue;
-            };
-            let mut negotiated = None;
-            if answer
-                && let Some(seat) = room.seats.iter_mut().find(|s| s.member.peer == from)
-                && !std::mem::replace(&mut seat.answered, true)
-            {
-                let both = seat.joined.instant.max(joined);
-                negotiated = Some(now.instant.saturating_duration_since(both));
-            }
-            return Ok(Relayed { to, negotiated });
-        }
-        drop(mine);
-        let somewhere = Namespace::ALL.iter().any(|namespace| {
-            let peer = PeerId {
-                namespace: *namespace,
-                socket: to,
-            };
-            self.peers.get(&peer).is_some_and(|rooms| !rooms.is_empty())
-        });
-        Err(if somewhere {
-            RoomError::NoCommonRoom
-        } else {
-            RoomError::PeerGone
-        })
     }
 
     /// Closes every room that has been empty for `grace`.
@@ -502,9 +405,148 @@ impl Seat {
     }
 }
 
+#[async_trait]
+impl Rooms for MemoryRooms {
+    async fn create(
+        &self,
+        member: Member,
+        id: &RoomId,
+        name: &str,
+        wanted: Option<usize>,
+        now: Moment,
+    ) -> Result<(), RoomError> {
+        let mut mine = self.peers.entry(member.peer).or_default();
+        if self.rooms.contains_key(id) {
+            return Err(RoomError::Exists);
+        }
+        if mine.len() >= self.limits.per_peer {
+            return Err(RoomError::TooManyRooms);
+        }
+        let Entry::Vacant(entry) = self.rooms.entry(id.clone()) else {
+            return Err(RoomError::Exists);
+        };
+        self.reserve()?;
+        let capacity = self.limits.capacity;
+        let most = wanted.unwrap_or(capacity).clamp(1, capacity);
+        let room = entry.insert(Room::with(member, name, most, now));
+        self.write_all(id, &room);
+        mine.push(id.clone());
+        Ok(())
+    }
+
+    async fn join(
+        &self,
+        member: Member,
+        id: &RoomId,
+        create: bool,
+        now: Moment,
+    ) -> Result<Entered, RoomError> {
+        let mut mine = self.peers.entry(member.peer).or_default();
+        let again = mine.contains(id);
+        if !again && mine.len() >= self.limits.per_peer {
+            return Err(RoomError::TooManyRooms);
+        }
+        let entered = match self.rooms.entry(id.clone()) {
+            Entry::Occupied(mut entry) => {
+                let entered = entry.get_mut().enter(member, now)?;
+                if !entered.again
+                    && let Some(seat) = entry.get().seats.last()
+                {
+                    (self.journal)(seat.taken(id));
+                }
+                entered
+            }
+            Entry::Vacant(_) if !create && !self.loaded.load(Ordering::Acquire) => {
+                return Err(RoomError::NotLoaded);
+            }
+            Entry::Vacant(_) if !create => return Err(RoomError::NoSuchRoom),
+            Entry::Vacant(entry) => {
+                self.reserve()?;
+                let room = Room::with(member, id.as_str(), self.limits.capacity, now);
+                let room = entry.insert(room);
+                self.write_all(id, &room);
+                Entered {
+                    existing: Vec::new(),
+                    again: false,
+                    created: true,
+                }
+            }
+        };
+        if !again {
+            mine.push(id.clone());
+        }
+        Ok(entered)
+    }
+
+    async fn leave(
+        &self,
+        peer: PeerId,
+        id: &RoomId,
+        now: Moment,
+    ) -> Result<Box<[PeerId]>, RoomError> {
+        let mut mine = self.peers.get_mut(&peer).ok_or(RoomError::NotMember)?;
+        let place = mine.iter().position(|r| r == id);
+        mine.remove(place.ok_or(RoomError::NotMember)?);
+        Ok(self.exit(peer, id, now))
+    }
+
+    async fn forget(&self, peer: PeerId, now: Moment) -> Vec<(RoomId, Box<[PeerId]>)> {
+        let Some((_, rooms)) = self.peers.remove(&peer) else {
+            return Vec::new();
+        };
+        let left = rooms.into_iter().map(|id| {
+            let others = self.exit(peer, &id, now);
+            (id, others)
+        });
+        left.collect()
+    }
+
+    async fn relay(
+        &self,
+        from: PeerId,
+        to: SocketId,
+        answer: bool,
+        now: Moment,
+    ) -> Result<Relayed, RoomError> {
+        let mine = self.peers.get(&from).ok_or(RoomError::NoCommonRoom)?;
+        for id in mine.iter() {
+            let Some(mut room) = self.rooms.get_mut(id) else {
+                continue;
+            };
+            let mut others = room.seats.iter().filter(|s| s.member.peer != from);
+            let other = others.find(|s| s.member.peer.socket == to);
+            let Some((to, joined)) = other.map(|s| (s.member.peer, s.joined.instant)) else {
+                continue;
+            };
+            let mut negotiated = None;
+            if answer
+                && let Some(seat) = room.seats.iter_mut().find(|s| s.member.peer == from)
+                && !std::mem::replace(&mut seat.answered, true)
+            {
+                let both = seat.joined.instant.max(joined);
+                negotiated = Some(now.instant.saturating_duration_since(both));
+            }
+            return Ok(Relayed { to, negotiated });
+        }
+        drop(mine);
+        let somewhere = Namespace::ALL.iter().any(|namespace| {
+            let peer = PeerId {
+                namespace: *namespace,
+                socket: to,
+            };
+            self.peers.get(&peer).is_some_and(|rooms| !rooms.is_empty())
+        });
+        Err(if somewhere {
+            RoomError::NoCommonRoom
+        } else {
+            RoomError::PeerGone
+        })
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::super::samples::{at, peer};
+    use super::super::samples::{at, peer, wait};
     use super::*;
     use proptest::prelude::*;
 
@@ -512,13 +554,13 @@ mod tests {
         Member::new(peer(n), UserId::new(&format!("u{n}"), false), None)
     }
 
-    fn rooms(per_peer: usize, most: usize, capacity: usize) -> Rooms {
+    fn rooms(per_peer: usize, most: usize, capacity: usize) -> MemoryRooms {
         let limits = RoomLimits {
             per_peer,
             most,
             capacity,
         };
-        let rooms = Rooms::new(limits, Box::new(|_| {}));
+        let rooms = MemoryRooms::new(limits, Box::new(|_| {}));
         rooms.restore([], at(Instant::now(), 0));
         rooms
     }
@@ -537,7 +579,7 @@ mod tests {
                 .map(|n| {
                     s.spawn({
                         let (rooms, room) = (&rooms, &room);
-                        move || rooms.join(member(n), room, true, now)
+                        move || wait(rooms.join(member(n), room, true, now))
                     })
                 })
                 .collect();
@@ -559,12 +601,11 @@ mod tests {
         let base = Instant::now();
         // The second peer comes 2 s after the first: so long nobody could negotiate.
         for (n, room, secs) in [(2, "one", 0), (1, "one", 2), (3, "two", 0)] {
-            rooms
-                .join(member(n), &id(room), true, at(base, secs))
-                .unwrap();
+            wait(rooms.join(member(n), &id(room), true, at(base, secs))).unwrap();
         }
-        let relay =
-            |from, to: usize, answer| rooms.relay(peer(from), peer(to).socket, answer, at(base, 5));
+        let relay = |from, to: usize, answer| {
+            wait(rooms.relay(peer(from), peer(to).socket, answer, at(base, 5)))
+        };
         assert_eq!(relay(1, 2, false).unwrap().to, peer(2));
         assert_eq!(relay(1, 3, false), Err(RoomError::NoCommonRoom));
         assert_eq!(relay(1, 1, false), Err(RoomError::NoCommonRoom), "oneself");
@@ -585,25 +626,21 @@ mod tests {
         let rooms = rooms(32, 100, 10);
         let base = Instant::now();
         let grace = Duration::from_secs(30);
-        rooms
-            .create(member(1), &id("abc"), "Name", Some(2), at(base, 0))
-            .unwrap();
+        wait(rooms.create(member(1), &id("abc"), "Name", Some(2), at(base, 0))).unwrap();
         assert_eq!(
-            rooms.create(member(2), &id("abc"), "Name", None, at(base, 0)),
+            wait(rooms.create(member(2), &id("abc"), "Name", None, at(base, 0))),
             Err(RoomError::Exists)
         );
-        rooms.forget(peer(1), at(base, 10));
+        wait(rooms.forget(peer(1), at(base, 10)));
         rooms.close_empty(grace, at(base, 39));
         assert_eq!(rooms.len(), 1);
-        rooms
-            .join(member(1), &id("abc"), false, at(base, 39))
-            .unwrap();
+        wait(rooms.join(member(1), &id("abc"), false, at(base, 39))).unwrap();
         rooms.close_empty(grace, at(base, 99));
         assert_eq!(rooms.len(), 1);
-        rooms.leave(peer(1), &id("abc"), at(base, 100)).unwrap();
+        wait(rooms.leave(peer(1), &id("abc"), at(base, 100))).unwrap();
         rooms.close_empty(grace, at(base, 130));
         assert_eq!(
-            rooms.join(member(1), &id("abc"), false, at(base, 131)),
+            wait(rooms.join(member(1), &id("abc"), false, at(base, 131))),
             Err(RoomError::NoSuchRoom)
         );
         assert!(rooms.is_empty());
@@ -618,10 +655,10 @@ mod tests {
             most: 10,
             capacity: 4,
         };
-        let rooms = Rooms::new(limits, Box::new(move |c| journal.lock().push(c)));
+        let rooms = MemoryRooms::new(limits, Box::new(move |c| journal.lock().push(c)));
         let base = Instant::now();
         assert_eq!(
-            rooms.join(member(1), &id("old"), false, at(base, 0)),
+            wait(rooms.join(member(1), &id("old"), false, at(base, 0))),
             Err(RoomError::NotLoaded)
         );
         let old = RoomChange::Opened {
@@ -633,9 +670,7 @@ mod tests {
         };
         rooms.restore([old.clone()], at(base, 0));
         assert!(written.lock().is_empty(), "what was read is not news");
-        rooms
-            .join(member(1), &id("old"), false, at(base, 1))
-            .unwrap();
+        wait(rooms.join(member(1), &id("old"), false, at(base, 1))).unwrap();
         let joined = RoomChange::Joined {
             room: id("old"),
             peer: peer(1),
@@ -643,10 +678,8 @@ mod tests {
             at: 1000,
         };
         assert_eq!(rooms.replay(), [old, joined.clone()]);
-        rooms
-            .join(member(1), &id("old"), false, at(base, 2))
-            .unwrap();
-        rooms.forget(peer(1), at(base, 5));
+        wait(rooms.join(member(1), &id("old"), false, at(base, 2))).unwrap();
+        wait(rooms.forget(peer(1), at(base, 5)));
         rooms.close_empty(Duration::from_secs(30), at(base, 35));
         let left = RoomChange::Left {
             room: id("old"),
@@ -674,7 +707,7 @@ mod tests {
                 let inside = model[r].contains(&n);
                 if joins {
                     let busy = model.iter().filter(|m| m.contains(&n)).count();
-                    let result = rooms.join(member(n), &room, true, now);
+                    let result = wait(rooms.join(member(n), &room, true, now));
                     if inside {
                         prop_assert!(result.unwrap().again);
                     } else if busy >= 2 {
@@ -687,7 +720,7 @@ mod tests {
                         model[r].push(n);
                     }
                 } else {
-                    let left = rooms.leave(peer(n), &room, now);
+                    let left = wait(rooms.leave(peer(n), &room, now));
                     prop_assert_eq!(left.is_ok(), inside);
                     model[r].retain(|m| *m != n);
                 }

@@ -1,7 +1,11 @@
 //! Peers, names and times for the tests.
 
 use crate::event::{Moment, Namespace, PeerId, SessionId, SocketId};
-use std::time::{Duration, Instant};
+use std::{
+    pin::pin,
+    task::{Context, Poll, Waker},
+    time::{Duration, Instant},
+};
 
 pub(super) fn peer(n: usize) -> PeerId {
     PeerId {
@@ -19,5 +23,13 @@ pub(super) fn at(base: Instant, secs: u64) -> Moment {
     Moment {
         instant: base + Duration::from_secs(secs),
         unix_ms: secs * 1000,
+    }
+}
+
+/// What a step in memory comes to: it never waits.
+pub(super) fn wait<T>(step: impl Future<Output = T>) -> T {
+    match pin!(step).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(done) => done,
+        Poll::Pending => panic!("a step in memory waits"),
     }
 }

@@ -23,7 +23,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct RtcServices {
     /// Who is in which room.
-    pub rooms: Arc<Rooms>,
+    pub rooms: Arc<dyn Rooms>,
     /// How often a user may create rooms.
     pub creations: Arc<Keyed<Box<str>>>,
     /// What is written down about rooms.
@@ -78,7 +78,7 @@ async fn join(
     create: bool,
 ) -> Result<Decision, Rejection> {
     let me = myself(cx);
-    let entered = rtc.rooms.join(me.clone(), id, create, cx.now)?;
+    let entered = rtc.rooms.join(me.clone(), id, create, cx.now).await?;
     rtc.restores
         .did(&cx.identity, Deed::EnteredRoom(id.clone()), cx.now)
         .await;
@@ -128,7 +128,7 @@ async fn join(
 }
 
 async fn leave(cx: &Context, rtc: &RtcServices, id: &RoomId) -> Result<Decision, Rejection> {
-    let others = rtc.rooms.leave(cx.peer, id, cx.now)?;
+    let others = rtc.rooms.leave(cx.peer, id, cx.now).await?;
     rtc.restores
         .did(&cx.identity, Deed::LeftRoom(id.clone()), cx.now)
         .await;
@@ -152,7 +152,7 @@ fn farewell(peer: PeerId, others: Box<[PeerId]>) -> Effect {
 }
 
 /// Relays one signal. `from` is always the sender's id; the signal itself is not looked into.
-fn relay(
+async fn relay(
     cx: &Context,
     rtc: &RtcServices,
     to: SocketId,
@@ -160,7 +160,7 @@ fn relay(
     signal: &RawValue,
 ) -> Result<Decision, Rejection> {
     let answer = kind == SignalKind::Answer;
-    let relayed = rtc.rooms.relay(cx.peer, to, answer, cx.now)?;
+    let relayed = rtc.rooms.relay(cx.peer, to, answer, cx.now).await?;
     let from = cx.peer.socket;
     let (event, payload) = match kind {
         SignalKind::Offer => {
@@ -236,7 +236,8 @@ impl ClientEvent<RtcServices> for CreateRoom {
             return Err(Refusal::new(Code::RateLimit, Text::TooManyCreations).into());
         }
         rtc.rooms
-            .create(myself(cx), &id, &name, self.max_users, cx.now)?;
+            .create(myself(cx), &id, &name, self.max_users, cx.now)
+            .await?;
         rtc.restores
             .did(&cx.identity, Deed::EnteredRoom(id.clone()), cx.now)
             .await;
@@ -265,7 +266,7 @@ impl ClientEvent<RtcServices> for Offer {
     row!(Offer, Signal, SDP_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        relay(cx, rtc, self.to, SignalKind::Offer, &self.offer)
+        relay(cx, rtc, self.to, SignalKind::Offer, &self.offer).await
     }
 }
 
@@ -273,7 +274,7 @@ impl ClientEvent<RtcServices> for Answer {
     row!(Answer, Signal, SDP_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        relay(cx, rtc, self.to, SignalKind::Answer, &self.answer)
+        relay(cx, rtc, self.to, SignalKind::Answer, &self.answer).await
     }
 }
 
@@ -281,7 +282,7 @@ impl ClientEvent<RtcServices> for IceCandidate {
     row!(IceCandidate, Signal, CANDIDATE_BYTES);
 
     async fn handle(self, cx: &Context, rtc: &RtcServices) -> Result<Decision, Rejection> {
-        relay(cx, rtc, self.to, SignalKind::IceCandidate, &self.candidate)
+        relay(cx, rtc, self.to, SignalKind::IceCandidate, &self.candidate).await
     }
 }
 
@@ -306,7 +307,7 @@ impl ClientEvent<RtcServices> for Envelope {
         if kind == SignalKind::IceCandidate && data.get().len() > CANDIDATE_BYTES {
             return Err(Refusal::new(Code::PayloadTooLarge, Text::TooLarge).into());
         }
-        relay(cx, rtc, to, kind, &data)
+        relay(cx, rtc, to, kind, &data).await
     }
 }
 
@@ -314,7 +315,7 @@ impl ClientEvent<RtcServices> for Envelope {
 impl Visits for RtcServices {
     /// Takes the peer out of all its rooms; the others there are told.
     async fn departed(&self, cx: &Context) -> Decision {
-        let left = self.rooms.forget(cx.peer, cx.now).into_iter();
+        let left = self.rooms.forget(cx.peer, cx.now).await.into_iter();
         let farewells = left.map(|(_, others)| farewell(cx.peer, others));
         Decision {
             effects: farewells.collect(),

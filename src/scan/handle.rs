@@ -21,7 +21,7 @@ use std::sync::Arc;
 #[derive(Debug, Clone)]
 pub struct ScanServices {
     /// Who is in which session.
-    pub sessions: Arc<Sessions>,
+    pub sessions: Arc<dyn Sessions>,
     /// Whose turn it is in which session.
     pub turns: Arc<Turns>,
     /// What was scanned.
@@ -69,7 +69,7 @@ impl ClientEvent<ScanServices> for RegisterClient {
         if binding && cx.identity.device.is_some_and(|d| d != self.role) {
             return Err(Refusal::new(Code::Forbidden, Text::RoleIsBinding).into());
         }
-        scan.sessions.register(cx.peer, self.role);
+        scan.sessions.register(cx.peer, self.role).await;
         let reply = Registered {
             success: true,
             socket_id: cx.peer.socket,
@@ -90,7 +90,10 @@ impl ClientEvent<ScanServices> for LeaveSession {
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
-        let left = scan.sessions.leave(cx.peer, &self.session_id, cx.now)?;
+        let left = scan
+            .sessions
+            .leave(cx.peer, &self.session_id, cx.now)
+            .await?;
         let deed = Deed::LeftSession(self.session_id.clone());
         scan.restores.did(&cx.identity, deed, cx.now).await;
         let reply = LeftSession {
@@ -118,8 +121,12 @@ impl ClientEvent<ScanServices> for Heartbeat {
 
 impl ScanServices {
     /// Whether a peer is one of the session's monitors.
-    pub(super) fn monitor_of(&self, peer: PeerId, session: &SessionId) -> Result<(), Refusal> {
-        match self.sessions.device(peer, session) {
+    pub(super) async fn monitor_of(
+        &self,
+        peer: PeerId,
+        session: &SessionId,
+    ) -> Result<(), Refusal> {
+        match self.sessions.device(peer, session).await {
             Some(Device::Monitor) => Ok(()),
             Some(Device::Mobile) => Err(Refusal::new(Code::Forbidden, Text::MonitorsOnly)),
             None => Err(Refusal::new(Code::Forbidden, Text::NotInSession)),
@@ -132,7 +139,7 @@ impl Visits for ScanServices {
     /// Takes the peer out of all its sessions; the others there are told.
     async fn departed(&self, cx: &Context) -> Decision {
         let mut decision = Decision::default();
-        for left in self.sessions.forget(cx.peer, cx.now) {
+        for left in self.sessions.forget(cx.peer, cx.now).await {
             decision.effects.extend(farewell(cx.peer, left));
             decision.facts.push(Fact::SessionLeft);
         }

@@ -144,7 +144,7 @@ impl ClientEvent<ScanServices> for SessionCreate {
         let session = match self.session_id {
             // One more phone for a session that goes on.
             Some(session) => {
-                scan.monitor_of(cx.peer, &session)?;
+                scan.monitor_of(cx.peer, &session).await?;
                 session
             }
             None => new_name().ok_or_else(busy)?,
@@ -194,7 +194,12 @@ impl ClientEvent<ScanServices> for SessionJoin {
         let mut decision = joined.await?;
         decision.reply = Payload::of(&PairedAck::new(&session, cx.now));
         // Who invited is told, also where it has not joined its session.
-        if scan.sessions.device(invitation.by, &session).is_none() {
+        if scan
+            .sessions
+            .device(invitation.by, &session)
+            .await
+            .is_none()
+        {
             decision = decision.then(paired(cx, &session, Target::Peer(invitation.by)));
         }
         let room = Target::Room(Room::Session(session.clone()));
@@ -214,17 +219,17 @@ impl ClientEvent<ScanServices> for SessionUnpair {
     }
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
-        scan.monitor_of(cx.peer, &self.session_id)?;
-        let phone = scan.sessions.phone(&self.session_id, &self.socket_id);
+        scan.monitor_of(cx.peer, &self.session_id).await?;
+        let phone = scan.sessions.phone(&self.session_id, &self.socket_id).await;
         let phone = phone.ok_or_else(|| Refusal::new(Code::NotFound, Text::PeerGone))?;
-        if let Some(login) = scan.sessions.pass_of(phone) {
+        if let Some(login) = scan.sessions.pass_of(phone).await {
             // Its token is good for nothing else, and is to open nothing any more, here or elsewhere.
             scan.pairing
                 .store
                 .end_pass(&login, utc(cx.now.unix_ms))
                 .await?;
         }
-        let left = scan.sessions.leave(phone, &self.session_id, cx.now)?;
+        let left = scan.sessions.leave(phone, &self.session_id, cx.now).await?;
         let goodbye = Effect::Emit {
             to: Target::Peer(phone),
             event: PushName::SessionUnpaired,

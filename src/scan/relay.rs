@@ -35,7 +35,10 @@ impl ClientEvent<ScanServices> for ScanOrder {
 
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
         let turn = scan.turns.of(&self.session_id).await;
-        let scanned = scan.sessions.scan(cx.peer, &self.session_id, cx.now)?;
+        let scanned = scan
+            .sessions
+            .scan(cx.peer, &self.session_id, cx.now)
+            .await?;
         let navigate = Payload::of(&Navigate {
             order_no: &self.order_no,
             ts: &self.ts,
@@ -71,7 +74,7 @@ impl ClientEvent<ScanServices> for ScanOrder {
             Some(Entry::New(seq)) => self.left_out(cx, scan, seq).await,
             _ => Decision::default(),
         };
-        let (effect, fact) = self.relayed(cx, scan, scanned, entry, &navigate);
+        let (effect, fact) = self.relayed(cx, scan, scanned, entry, &navigate).await;
         decision.reply = reply;
         decision.effects.extend(effect);
         decision.persisted = Some((written.from, written.to));
@@ -83,7 +86,7 @@ impl ScanOrder {
     /// Scans before this place that the session was not told of: they were written, and the database was away
     /// before it said so. Were they not sent now, monitors would see a gap.
     async fn left_out(&self, cx: &Context, scan: &ScanServices, seq: u64) -> Decision {
-        let Some(told) = scan.sessions.tell(&self.session_id, seq) else {
+        let Some(told) = scan.sessions.tell(&self.session_id, seq).await else {
             return Decision::default();
         };
         let now = utc(cx.now.unix_ms);
@@ -121,7 +124,7 @@ impl ScanOrder {
     }
 
     /// What is sent to the session, and what there is to tell: a scan that is sent again is relayed no more.
-    fn relayed(
+    async fn relayed(
         &self,
         cx: &Context,
         scan: &ScanServices,
@@ -150,7 +153,7 @@ impl ScanOrder {
             arrived: cx.now.instant,
             trace: cx.trace.sampled.then_some(cx.trace.trace),
         };
-        scan.sessions.show(&self.session_id, shown);
+        scan.sessions.show(&self.session_id, shown).await;
         if !cx.acknowledged {
             // Who does not wait for the server waits for no monitor either.
             return (Some(Effect::Emit { to, event, payload }), relayed);
@@ -191,14 +194,14 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
     async fn handle(self, cx: &Context, scan: &ScanServices) -> Result<Decision, Rejection> {
         let session = match self.session_id {
             Some(session) => Some(session),
-            None => scan.sessions.only_session(cx.peer),
+            None => scan.sessions.only_session(cx.peer).await,
         };
         let session = session.ok_or_else(|| {
             let which = "sessionId is needed by whoever is not in exactly one session";
             Refusal::new(Code::ValidationError, Text::InvalidPayload(which.into()))
         })?;
-        scan.monitor_of(cx.peer, &session)?;
-        let shown = scan.sessions.displayed(cx.peer, &session, self.seq)?;
+        scan.monitor_of(cx.peer, &session).await?;
+        let shown = scan.sessions.displayed(cx.peer, &session, self.seq).await?;
         let decision = Decision::default();
         let Some(shown) = shown else {
             return Ok(decision);

@@ -74,7 +74,8 @@ impl JoinSession {
         let pass = cx.identity.pass();
         let joined = scan
             .sessions
-            .join(cx.peer, fallback, pass, &self.session_id, cx.now)?;
+            .join(cx.peer, fallback, pass, &self.session_id, cx.now)
+            .await?;
         let deed = Deed::EnteredSession(self.session_id.clone());
         scan.restores.did(&cx.identity, deed, cx.now).await;
         let claims = joined.device == Device::Monitor && self.last_seq.is_none();
@@ -103,7 +104,11 @@ impl JoinSession {
         let missed = view.map_or_else(VecDeque::new, |view| view.missed);
         if missed.is_empty() {
             // Nothing to catch up with: in, before anybody else has a turn.
-            entrance.scan.sessions.settle(cx.peer, &entrance.session);
+            entrance
+                .scan
+                .sessions
+                .settle(cx.peer, &entrance.session)
+                .await;
             return Ok(entrance.enter(decision).during(turn));
         }
         // It is not to see what is new before what is old.
@@ -120,11 +125,11 @@ impl JoinSession {
         let (ledger, session) = (&scan.ledger, &self.session_id);
         let epoch = ledger.epoch().await?;
         let at = ledger.sequence(session).await.ok()?;
-        scan.sessions.know(session, at.seq);
+        scan.sessions.know(session, at.seq).await;
         let from = match self.last_seq {
             Some(last) if self.knows(&epoch) => last,
             Some(_) => 0,
-            None if claims && scan.sessions.claim(cx.peer, session) => at.seen,
+            None if claims && scan.sessions.claim(cx.peer, session).await => at.seen,
             None => at.seq,
         };
         let mut missed = VecDeque::new();
@@ -232,7 +237,7 @@ fn catch_up(mut entrance: Entrance, mut missed: VecDeque<KeptScan>) -> Sequel {
         if let Some(peer) = entrance.claims {
             let ledger = &entrance.scan.ledger;
             ledger.mark_seen(&entrance.session, entrance.sent).await?;
-            entrance.scan.sessions.settle(peer, &entrance.session);
+            entrance.scan.sessions.settle(peer, &entrance.session).await;
         }
         Ok(entrance.enter(decision).during(turn))
     })

@@ -1,15 +1,19 @@
-//! What is short-lived, against plain models: queues, seats, records. Whatever keeps them has to pass this.
+//! What is short-lived, against plain models: sessions, queues, seats, records. Whatever keeps them has to pass this.
 
 use proptest::prelude::*;
 use signalbox::{
-    event::{EventId, Moment, RoomId, SeatId, SeatState, SessionId, UserId},
+    event::{
+        Device, EventId, Moment, Namespace, PeerId, RoomId, SeatId, SeatState, SessionId, SocketId,
+        UserId,
+    },
     live::{
-        Admitted, Arrived, Deed, MemoryQueues, MemoryRestores, MemorySeats, Place, QueueError,
-        QueueRules, QueueTotals, Queues, Record, Replaced, Restores, SeatError, SeatRules, Seats,
+        Admitted, Arrived, Deed, MemoryQueues, MemoryRestores, MemorySeats, MemorySessions, Place,
+        QueueError, QueueRules, QueueTotals, Queues, Record, Replaced, Restores, SeatError,
+        SeatRules, Seats, SessionError, Sessions, Status,
     },
 };
 use std::{
-    collections::{BTreeMap, HashMap},
+    collections::{BTreeMap, BTreeSet, HashMap},
     future::Future,
     sync::LazyLock,
     time::{Duration, Instant},
@@ -528,7 +532,7 @@ enum RestoreStep {
 fn restore_step() -> impl Strategy<Value = RestoreStep> {
     let u = || 0..4_u8;
     let event = || (0..3_u8).prop_map(event);
-    let session = || (0..3_u8).prop_map(|n| SessionId::parse(&format!("s{n}")).unwrap());
+    let session = || (0..3_u8).prop_map(session);
     let room = || (0..3_u8).prop_map(|n| RoomId::parse(&format!("room-{n}")).unwrap());
     let deed = prop_oneof![
         event().prop_map(Deed::EnteredEvent),
@@ -626,6 +630,164 @@ fn restore_both(
     Ok(())
 }
 
+#[derive(Debug, Clone)]
+enum SessionStep {
+    Register(u8, Device),
+    Join(u8, Option<Device>, u8),
+    Leave(u8, u8),
+    Forget(u8),
+    Scan(u8, u8),
+}
+
+fn session_step() -> impl Strategy<Value = SessionStep> {
+    let (p, s) = (|| 0..5_u8, || 0..5_u8);
+    let device = || prop_oneof![Just(Device::Mobile), Just(Device::Monitor)];
+    prop_oneof![
+        3 => (p(), device()).prop_map(|(p, device)| SessionStep::Register(p, device)),
+        8 => (p(), prop::option::of(device()), s()).prop_map(|(p, device, s)| SessionStep::Join(p, device, s)),
+        3 => (p(), s()).prop_map(|(p, s)| SessionStep::Leave(p, s)),
+        2 => p().prop_map(SessionStep::Forget),
+        4 => (p(), s()).prop_map(|(p, s)| SessionStep::Scan(p, s)),
+    ]
+}
+
+/// So many sessions of a peer, and in all.
+const PER_PEER: usize = 2;
+const MOST: usize = 3;
+
+/// Scan sessions, as simply as it can be said.
+#[derive(Default)]
+struct SessionModel {
+    devices: BTreeMap<u8, Device>,
+    /// Who is in which.
+    members: BTreeMap<u8, Vec<u8>>,
+}
+
+impl SessionModel {
+    fn of(&self, peer: u8) -> Vec<u8> {
+        let all = self
+            .members
+            .iter()
+            .filter(|(_, members)| members.contains(&peer));
+        all.map(|(s, _)| *s).collect()
+    }
+
+    fn count(&self, session: u8, device: Device) -> usize {
+        let members = self.members.get(&session).into_iter().flatten();
+        members.filter(|p| self.devices[p] == device).count()
+    }
+
+    fn status(&self, session: u8) -> Status {
+        let has = |device| self.count(session, device) > 0;
+        Status {
+            is_active: has(Device::Mobile) || has(Device::Monitor),
+            has_mobile: has(Device::Mobile),
+            has_monitor: has(Device::Monitor),
+        }
+    }
+
+    /// Takes a peer out; where nothing was scanned and nobody is left, there is no session.
+    fn exit(&mut self, peer: u8, session: u8, scanned: &BTreeSet<u8>) {
+        if let Some(members) = self.members.get_mut(&session) {
+            members.retain(|p| *p != peer);
+            if members.is_empty() && !scanned.contains(&session) {
+                self.members.remove(&session);
+            }
+        }
+    }
+}
+
+fn peer(n: u8) -> PeerId {
+    PeerId {
+        namespace: Namespace::Root,
+        socket: SocketId::parse(&format!("{n:016}")).unwrap(),
+    }
+}
+
+fn session(n: u8) -> SessionId {
+    SessionId::parse(&format!("s{n}")).unwrap()
+}
+
+fn session_both(
+    sessions: &dyn Sessions,
+    model: &mut SessionModel,
+    scanned: &mut BTreeSet<u8>,
+    step: &SessionStep,
+    now: Moment,
+) -> Result<(), TestCaseError> {
+    match *step {
+        SessionStep::Register(p, device) => {
+            wait(sessions.register(peer(p), device));
+            model.devices.insert(p, device);
+        }
+        SessionStep::Join(p, fallback, s) => {
+            let said = wait(sessions.join(peer(p), fallback, None, &session(s), now));
+            let mine = model.of(p);
+            let expected = match model.devices.get(&p).copied().or(fallback) {
+                None => Err(SessionError::NotRegistered),
+                Some(_) if !mine.contains(&s) && mine.len() >= PER_PEER => {
+                    Err(SessionError::TooManySessions)
+                }
+                Some(_) if !model.members.contains_key(&s) && model.members.len() >= MOST => {
+                    Err(SessionError::NodeFull)
+                }
+                Some(device) => {
+                    model.devices.insert(p, device);
+                    let members = model.members.entry(s).or_default();
+                    let again = members.contains(&p);
+                    if !again {
+                        members.push(p);
+                    }
+                    Ok((device, again, model.status(s)))
+                }
+            };
+            let said = said.map(|joined| (joined.device, joined.again, joined.status));
+            prop_assert_eq!(said, expected);
+        }
+        SessionStep::Leave(p, s) => {
+            let said = wait(sessions.leave(peer(p), &session(s), now));
+            let expected = model.of(p).contains(&s);
+            model.exit(p, s, scanned);
+            let status = said.map(|left| left.status);
+            prop_assert_eq!(status.ok(), expected.then(|| model.status(s)));
+        }
+        SessionStep::Forget(p) => {
+            let said = wait(sessions.forget(peer(p), now));
+            let mut said: Vec<SessionId> = said.into_iter().map(|left| left.session).collect();
+            said.sort();
+            let mine = model.of(p);
+            for s in &mine {
+                model.exit(p, *s, scanned);
+            }
+            model.devices.remove(&p);
+            prop_assert_eq!(said, mine.into_iter().map(session).collect::<Vec<_>>());
+        }
+        SessionStep::Scan(p, s) => {
+            let said = wait(sessions.scan(peer(p), &session(s), now));
+            let inside = model.of(p).contains(&s);
+            if inside {
+                scanned.insert(s);
+            }
+            let monitors = model.count(s, Device::Monitor);
+            let expected = inside.then(|| (model.devices[&p], monitors, monitors > 0));
+            let said = said.map(|scan| (scan.device, scan.monitors, scan.seen));
+            prop_assert_eq!(said.ok(), expected);
+        }
+    }
+    for p in 0..5 {
+        let mine = model.of(p);
+        let only = (mine.len() == 1).then(|| session(mine[0]));
+        prop_assert_eq!(wait(sessions.only_session(peer(p))), only);
+        for s in 0..5 {
+            let device = mine.contains(&s).then(|| model.devices[&p]);
+            prop_assert_eq!(wait(sessions.device(peer(p), &session(s))), device);
+            let phone = wait(sessions.phone(&session(s), peer(p).socket.as_str()));
+            prop_assert_eq!(phone.is_some(), device == Some(Device::Mobile));
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
@@ -661,6 +823,16 @@ proptest! {
                 let moment = at(start, now);
                 prop_assert_eq!(wait(written.map(&event(e), moment)), wait(seats.map(&event(e), moment)));
             }
+        }
+    }
+
+    #[test]
+    fn who_is_in_a_session_is_who_joined_and_has_not_left(steps in prop::collection::vec(session_step(), 1..120)) {
+        let sessions = MemorySessions::new(PER_PEER, MOST);
+        let (mut model, mut scanned) = (SessionModel::default(), BTreeSet::new());
+        let now = at(Instant::now(), 0);
+        for step in steps {
+            session_both(&sessions, &mut model, &mut scanned, &step, now)?;
         }
     }
 
