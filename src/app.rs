@@ -3,7 +3,7 @@
 use crate::{
     accounts::{Accounts, TokenRenew},
     clock,
-    event::{RoomChange, SessionId},
+    event::{RoomChange, SessionId, milliseconds},
     gateway::{Canary, Family, Front, Gateway, Listener, Table},
     guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
@@ -239,7 +239,7 @@ impl App {
             target: "signalbox::drain",
             clients,
             left,
-            duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+            duration_ms = milliseconds(began.elapsed()),
             "Draining ended."
         );
     }

@@ -5,7 +5,11 @@ use super::{
 };
 use async_trait::async_trait;
 use serde::de::DeserializeOwned;
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use time::OffsetDateTime;
 
 /// A point in time, on both clocks. Rules are given one; they never look at a clock.
@@ -15,6 +19,11 @@ pub struct Moment {
     pub instant: Instant,
     /// For people and tokens: milliseconds since 1970.
     pub unix_ms: u64,
+}
+
+/// A duration in whole milliseconds.
+pub fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Milliseconds since 1970 as a date; what is beyond all dates is 1970.

@@ -13,23 +13,27 @@ const MAX_CHARS: usize = 64;
 /// Integers beyond it are no longer exact in JavaScript (ECMA-262, `Number.MAX_SAFE_INTEGER`).
 const MOST_INTEGER: u64 = (1 << 53) - 1;
 
+/// An id as it was written. Behind one thin pointer, because there are many of them in large maps.
+#[derive(Debug, PartialEq, Eq)]
+struct Written {
+    text: Box<str>,
+    integer: bool,
+}
+
 /// Declares an id: `7` and `"7"` are the same one, and remember how they were written.
 macro_rules! id {
     ($(#[$doc:meta])* $type:ident) => {
         $(#[$doc])*
         #[derive(Debug, Clone, Eq)]
-        pub struct $type {
-            text: Arc<str>,
-            integer: bool,
-        }
+        pub struct $type(Arc<Written>);
 
         impl $type {
             /// A text, or an integer if `integer`.
             pub fn new(text: &str, integer: bool) -> Self {
-                Self {
+                Self(Arc::new(Written {
                     text: text.into(),
                     integer,
-                }
+                }))
             }
 
             /// As it was written down: a text. Where that is how an integer is written, it was one.
@@ -40,13 +44,13 @@ macro_rules! id {
 
             /// As text.
             pub fn as_str(&self) -> &str {
-                &self.text
+                &self.0.text
             }
         }
 
         impl PartialEq for $type {
             fn eq(&self, other: &Self) -> bool {
-                self.text == other.text
+                self.0.text == other.0.text
             }
         }
 
@@ -58,27 +62,27 @@ macro_rules! id {
 
         impl Ord for $type {
             fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-                self.text.cmp(&other.text)
+                self.0.text.cmp(&other.0.text)
             }
         }
 
         impl Hash for $type {
             fn hash<H: Hasher>(&self, state: &mut H) {
-                self.text.hash(state);
+                self.0.text.hash(state);
             }
         }
 
         impl Borrow<str> for $type {
             fn borrow(&self) -> &str {
-                &self.text
+                &self.0.text
             }
         }
 
         impl Serialize for $type {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-                match self.text.parse::<i64>() {
-                    Ok(number) if self.integer => serializer.serialize_i64(number),
-                    _ => serializer.serialize_str(&self.text),
+                match self.0.text.parse::<i64>() {
+                    Ok(number) if self.0.integer => serializer.serialize_i64(number),
+                    _ => serializer.serialize_str(&self.0.text),
                 }
             }
         }

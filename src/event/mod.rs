@@ -16,7 +16,9 @@ mod text;
 mod trace;
 mod wire;
 
-pub use context::{About, ClientEvent, Context, Moment, QuotaClass, Reply, Visits, utc};
+pub use context::{
+    About, ClientEvent, Context, Moment, QuotaClass, Reply, Visits, milliseconds, utc,
+};
 pub use decision::{
     Decision, Effect, Fact, Payload, QueueExit, RestoreResult, Room, SeatResult, Sequel,
     SignalKind, Target, Turn,

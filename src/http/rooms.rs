@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     clock,
-    event::{Code, Text},
+    event::{Code, Text, milliseconds},
     rtc::ice_servers,
     store::{ParticipantRow, RoomRow},
 };
@@ -263,7 +263,7 @@ pub(super) async fn ice(
     let rtc = &http.settings.rtc;
     let now = clock::now();
     let servers = ice_servers(rtc, &user, now.unix_ms / 1000).into_iter();
-    let lasts = u64::try_from(rtc.turn_ttl.as_millis()).unwrap_or(u64::MAX);
+    let lasts = milliseconds(rtc.turn_ttl);
     Ok(Json(IceServers {
         ice_servers: servers
             .map(|server| {

@@ -25,8 +25,6 @@ pub struct Moved {
 /// A user of a crowd, as the crowd knows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Attendant {
-    /// Who.
-    pub user: UserId,
     /// The event, as this user wrote it.
     pub event: EventId,
     /// By which sockets.
@@ -51,7 +49,7 @@ struct Crowd {
 #[derive(Debug, Default)]
 pub struct Crowds {
     crowds: DashMap<Room, Crowd>,
-    peers: DashMap<PeerId, (UserId, SmallVec<[Room; 2]>)>,
+    peers: DashMap<PeerId, (UserId, SmallVec<[Room; 1]>)>,
     /// Crowds that one socket may be in.
     most: usize,
 }
@@ -97,7 +95,6 @@ impl Crowds {
             .users
             .entry(user.clone())
             .or_insert_with(|| Attendant {
-                user: user.clone(),
                 event: event.clone(),
                 peers: SmallVec::new(),
                 told: 0,
@@ -182,9 +179,16 @@ impl Crowds {
     }
 
     /// Everybody in a crowd.
-    pub fn attendants(&self, room: &Room) -> Vec<Attendant> {
+    pub fn attendants(&self, room: &Room) -> Vec<(UserId, Attendant)> {
         let crowd = self.crowds.get(room);
-        crowd.map_or_else(Vec::new, |crowd| crowd.users.values().cloned().collect())
+        let all = |crowd: &Crowd| {
+            crowd
+                .users
+                .iter()
+                .map(|(u, a)| (u.clone(), a.clone()))
+                .collect()
+        };
+        crowd.as_deref().map_or_else(Vec::new, all)
     }
 
     /// Notes what a crowd was told as a whole. False if it was told that before.

@@ -20,7 +20,7 @@ pub use queues::{
     Admission, Admitted, Arrived, MemoryQueues, Place, QueueError, QueueRules, QueueTotals, Queues,
     Standing,
 };
-pub use restores::{Deed, MemoryRestores, Record, Restored, Restores};
+pub use restores::{Deed, MemoryRestores, Opened, Record, Restored, Restores};
 pub use rooms::{Entered, Journal, Member, MemoryRooms, Relayed, RoomError, RoomLimits, Rooms};
 pub use seats::{Held, MemorySeats, Replaced, SeatError, SeatRules, Seats};
 pub use session::{Shown, Status};

@@ -1,7 +1,7 @@
 //! Waiting queues: for each event one line, strictly first come, first served, and slots for those who were let in.
 
 use super::line::Line;
-use crate::event::{EventId, Moment, UserId};
+use crate::event::{EventId, Moment, UserId, milliseconds};
 use async_trait::async_trait;
 use dashmap::{DashMap, mapref::entry::Entry};
 use std::{
@@ -416,10 +416,6 @@ impl QueueRules {
     fn usual_pace(&self, threshold: usize) -> f64 {
         threshold as f64 / self.lease.as_secs_f64().max(1.0)
     }
-}
-
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[async_trait]

@@ -1,6 +1,6 @@
 //! What is kept of each user, so that whoever loses the network comes back to where it was (contract, section 7).
 
-use crate::event::{EventId, Identity, Moment, RoomId, SessionId};
+use crate::event::{EventId, Identity, Moment, RoomId, SessionId, milliseconds};
 use async_trait::async_trait;
 use dashmap::DashMap;
 use smallvec::SmallVec;
@@ -70,11 +70,22 @@ pub struct Restored {
     pub last_activity: u64,
 }
 
+/// What is known of a user whose socket is there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Opened {
+    /// Nothing: a first visit, or one after everything was left.
+    New,
+    /// It was known, and its time is over.
+    Over,
+    /// Where it was.
+    Known(Restored),
+}
+
 /// Records of users, wherever they are kept. Each operation is one whole step; the time comes with it.
 #[async_trait]
 pub trait Restores: fmt::Debug + Send + Sync {
     /// A socket of a user is there: what is kept of the user.
-    async fn opened(&self, user: &str, now: Moment) -> Option<Restored>;
+    async fn opened(&self, user: &str, now: Moment) -> Opened;
 
     /// A socket of a user is gone.
     async fn closed(&self, user: &str, now: Moment);
@@ -107,7 +118,6 @@ struct User {
     record: Record,
     sockets: u32,
     active: Instant,
-    active_ms: u64,
 }
 
 impl MemoryRestores {
@@ -125,22 +135,23 @@ impl MemoryRestores {
     }
 
     fn is_over(&self, user: &User, now: Moment) -> bool {
-        user.sockets == 0 && now.instant.saturating_duration_since(user.active) >= self.window
+        user.sockets == 0 && user.idle(now) >= self.window
     }
 
-    /// Does something with a user of whom something is kept; with a new one if `begin`.
+    /// Does something with a user of whom something is kept, and whose time may be over; with a new one if `begin`.
     fn with<T>(
         &self,
         name: &str,
         begin: bool,
         now: Moment,
-        step: impl FnOnce(&mut User) -> T,
+        step: impl FnOnce(&mut User, bool) -> T,
     ) -> Option<T> {
         if let Some(mut user) = self.users.get_mut(name) {
-            if self.is_over(&user, now) {
+            let over = self.is_over(&user, now);
+            if over {
                 user.record = Record::default();
             }
-            return Some(step(user.value_mut()));
+            return Some(step(user.value_mut(), over));
         }
         if !begin {
             return None;
@@ -157,20 +168,22 @@ impl MemoryRestores {
                 record: Record::default(),
                 sockets: 0,
                 active: now.instant,
-                active_ms: now.unix_ms,
             }
         });
         if !new {
             count.fetch_sub(1, Ordering::Relaxed);
         }
-        Some(step(user.value_mut()))
+        Some(step(user.value_mut(), false))
     }
 }
 
 impl User {
     fn touch(&mut self, now: Moment) {
         self.active = now.instant;
-        self.active_ms = now.unix_ms;
+    }
+
+    fn idle(&self, now: Moment) -> Duration {
+        now.instant.saturating_duration_since(self.active)
     }
 }
 
@@ -204,21 +217,27 @@ impl Record {
 
 #[async_trait]
 impl Restores for MemoryRestores {
-    async fn opened(&self, user: &str, now: Moment) -> Option<Restored> {
-        let found = self.with(user, true, now, |user| {
-            let restored = (!user.record.is_blank()).then(|| Restored {
-                record: user.record.clone(),
-                last_activity: user.active_ms,
-            });
+    async fn opened(&self, user: &str, now: Moment) -> Opened {
+        let found = self.with(user, true, now, |user, over| {
+            let known = if over {
+                Opened::Over
+            } else if user.record.is_blank() {
+                Opened::New
+            } else {
+                Opened::Known(Restored {
+                    record: user.record.clone(),
+                    last_activity: now.unix_ms.saturating_sub(milliseconds(user.idle(now))),
+                })
+            };
             user.sockets += 1;
             user.touch(now);
-            restored
+            known
         });
-        found.flatten()
+        found.unwrap_or(Opened::New)
     }
 
     async fn closed(&self, user: &str, now: Moment) {
-        self.with(user, false, now, |user| {
+        self.with(user, false, now, |user, _| {
             user.sockets = user.sockets.saturating_sub(1);
             user.touch(now);
         });
@@ -230,7 +249,7 @@ impl Restores for MemoryRestores {
 
     async fn note(&self, user: &str, deed: Deed, now: Moment) {
         let active = !matches!(deed, Deed::QueueEnded(_));
-        self.with(user, active, now, |user| {
+        self.with(user, active, now, |user, _| {
             user.record.apply(deed);
             if active {
                 user.touch(now);

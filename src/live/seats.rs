@@ -1,6 +1,6 @@
 //! Seats: who holds which for a while, which are sold. Two users never hold one seat.
 
-use crate::event::{EventId, Moment, SeatId, SeatRecord, SeatState, UserId};
+use crate::event::{EventId, Moment, SeatId, SeatRecord, SeatState, UserId, milliseconds};
 use async_trait::async_trait;
 use parking_lot::Mutex;
 use std::{
@@ -421,7 +421,7 @@ impl State {
 
 impl SeatRules {
     fn hold(&self, user: &UserId, now: Moment) -> Hold {
-        let lasts = u64::try_from(self.hold.as_millis()).unwrap_or(u64::MAX);
+        let lasts = milliseconds(self.hold);
         Hold {
             user: user.clone(),
             end: now.instant + self.hold,

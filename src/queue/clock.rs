@@ -69,11 +69,17 @@ impl QueueServices {
     pub async fn forget(&self, now: Moment) -> Decision {
         let mut decision = Decision::default();
         for name in self.restores.forget(now).await {
-            let user = UserId::stored(&name);
-            for (event, seat) in self.seats.of(&user, now).await {
-                if self.seats.release(&event, &seat, &user, now).await.is_ok() {
-                    decision = decision.then(released(&event, &[seat]));
-                }
+            decision.join(self.give_back(&UserId::stored(&name), now).await);
+        }
+        decision
+    }
+
+    /// Gives back what a user holds.
+    pub(super) async fn give_back(&self, user: &UserId, now: Moment) -> Decision {
+        let mut decision = Decision::default();
+        for (event, seat) in self.seats.of(user, now).await {
+            if self.seats.release(&event, &seat, user, now).await.is_ok() {
+                decision = decision.then(released(&event, &[seat]));
             }
         }
         decision
@@ -83,19 +89,19 @@ impl QueueServices {
     async fn tell_queue(&self, event: &EventId, now: Moment) -> Vec<Effect> {
         let room = Room::Queue(event.clone());
         let all = self.crowds.attendants(&room);
-        let users: Vec<UserId> = all.iter().map(|one| one.user.clone()).collect();
+        let users: Vec<UserId> = all.iter().map(|(user, _)| user.clone()).collect();
         let places = self.queues.places(event, &users, now).await;
         let mut effects = Vec::new();
-        for (one, standing) in all.into_iter().zip(&places) {
+        for ((user, one), standing) in all.into_iter().zip(&places) {
             let told = match standing.place {
                 Place::Waiting { position } => position,
                 Place::Admitted { .. } => ADMITTED,
                 Place::Outside => OUTSIDE,
             };
-            if told == one.told || !is_turn(&one, told, now) {
+            if told == one.told || !is_turn(&user, told, now) {
                 continue;
             }
-            self.crowds.tell_user(&room, &one.user, told);
+            self.crowds.tell_user(&room, &user, told);
             if matches!(told, ADMITTED | OUTSIDE) {
                 // It hears no more of the line.
                 effects.extend(exits(&room, one.peers.iter().copied()));
@@ -150,12 +156,12 @@ impl QueueServices {
 }
 
 /// Whether somebody at this place hears of it in this second. The seconds are spread over users.
-fn is_turn(one: &Attendant, told: u64, now: Moment) -> bool {
+fn is_turn(user: &UserId, told: u64, now: Moment) -> bool {
     if matches!(told, ADMITTED | OUTSIDE) {
         return true;
     }
     let mut hasher = DefaultHasher::new();
-    one.user.hash(&mut hasher);
+    user.hash(&mut hasher);
     hasher
         .finish()
         .wrapping_add(now.unix_ms / 1000)

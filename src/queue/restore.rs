@@ -9,7 +9,7 @@ use crate::{
         Context, Decision, Effect, Fact, Payload, PushName, Rejection, RestoreResult, Room, SeatId,
         Target,
     },
-    live::{Deed, Place, Restored},
+    live::{Deed, Opened, Place, Restored},
 };
 use std::time::Duration;
 
@@ -26,15 +26,23 @@ impl QueueServices {
             return Ok(decision);
         };
         let user = cx.identity.user_id();
-        let restored = self.restores.opened(name, cx.now).await;
+        let opened = self.restores.opened(name, cx.now).await;
         let held = self.seats.of(&user, cx.now).await;
-        if restored.is_none() && held.is_empty() {
-            return Ok(decision.noting(Fact::Restored(RestoreResult::Unknown)));
-        }
         let Restored {
             mut record,
             last_activity,
-        } = restored.unwrap_or_default();
+        } = match opened {
+            Opened::Known(restored) => restored,
+            Opened::New if !held.is_empty() => Restored {
+                last_activity: cx.now.unix_ms,
+                ..Restored::default()
+            },
+            Opened::New => return Ok(decision.noting(Fact::Restored(RestoreResult::Unknown))),
+            Opened::Over => {
+                let over = self.give_back(&user, cx.now).await;
+                return Ok(over.noting(Fact::Restored(RestoreResult::Unknown)));
+            }
+        };
         // Seats outlive a restart, records do not.
         record.seats = record
             .seats

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     event::{
         About, ClientEvent, Code, Context, Decision, Effect, EventName, Fact, Namespace, Payload,
-        PushName, QuotaClass, Refusal, Rejection, Reply, Room, Target, Text, utc,
+        PushName, QuotaClass, Refusal, Rejection, Reply, Room, Target, Text, milliseconds, utc,
     },
     live::{Scanned, Shown},
     settings::WithoutStore,
@@ -212,7 +212,7 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
             seq: shown.seq,
             nonce: shown.nonce.as_deref(),
             socket_id: cx.peer.socket,
-            latency_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            latency_ms: milliseconds(took),
         };
         let news = Effect::Emit {
             to: Target::Peer(shown.phone),

@@ -2,7 +2,7 @@
 //! fact that is told is always written down.
 
 use super::{Metrics, Observation, Subject, Telemetry};
-use crate::event::{DisconnectCause, Fact, PeerId, RestoreResult};
+use crate::event::{DisconnectCause, Fact, PeerId, RestoreResult, milliseconds};
 use prometheus::IntCounter;
 use std::time::Duration;
 
@@ -134,7 +134,7 @@ impl Telemetry {
             role = subject.role.as_str(),
             transport = subject.transport.as_str(),
             reason = cause.as_str(),
-            duration_ms = u64::try_from(lasted.as_millis()).unwrap_or(u64::MAX),
+            duration_ms = milliseconds(lasted),
             "connection closed"
         );
     }

@@ -1,57 +1,8 @@
-// Events and waiting queues with the official client: who looks at an event, who waits, who is let in and when.
+// Waiting queues with the official client: who waits, who is let in and when, over sockets and HTTP.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { io } from 'socket.io-client';
-import { TRANSPORTS, UNLIMITED, client, errorOf, inSession, once, startServer, token, until } from './server.mjs';
-
-const closing = [];
-after(() => Promise.all(closing.map((close) => close())));
-async function start(settings) {
-  const server = await startServer({ ...UNLIMITED, HTTP_RATE_MAX: '1000000', ...settings });
-  closing.push(() => server.stop());
-  return server;
-}
-
-// Tests share servers, not events and users.
-let names = 0;
-const fresh = (name) => `${name}-${(names += 1)}`;
-
-/** A connected socket that keeps what it hears. */
-async function connect(server, user = fresh('user'), { namespace = '', ...options } = {}) {
-  const socket = client(server.url + namespace, user, undefined, { reconnection: false, transports: ['websocket'], ...options });
-  closing.push(() => socket.close());
-  socket.heard = [];
-  socket.onAny((event, data) => socket.heard.push({ event, data, at: performance.now() }));
-  await once(socket, 'connect');
-  return socket;
-}
-const many = (server, count, prefix = fresh('one')) => Promise.all(Array.from({ length: count }, (_, i) => connect(server, `${prefix}-${i}`)));
-const userOf = (socket) => JSON.parse(Buffer.from(socket.auth.token.split('.')[1], 'base64url')).sub;
-const heard = (socket, event) => socket.heard.filter((h) => h.event === event).map((h) => h.data);
-const allowed = (socket) => heard(socket, 'queue-entry-allowed');
-const hears = (socket, event, count = 1, ms = 10_000) => until(`${count} ${event}`, () => heard(socket, event).length >= count, ms);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-const ask = (socket, event, ...payload) => socket.timeout(10_000).emitWithAck(event, ...payload).catch((error) => assert.fail(`${event}: ${error.message}`));
-async function done(socket, event, payload) {
-  const answer = await ask(socket, event, payload);
-  assert.notEqual(answer.success, false, `${event}: ${JSON.stringify(answer)}`);
-  return answer;
-}
-async function refused(socket, event, payload, code, what = '') {
-  const answer = await ask(socket, event, payload);
-  assert.equal(answer.success, false, `${event}, ${what}: ${JSON.stringify(answer)}`);
-  assert.equal(errorOf(answer).code, code, `${event}, ${what}: ${JSON.stringify(answer)}`);
-}
-const joinQueue = (socket, eventId) => done(socket, 'join-queue', { eventId });
-const leaveQueue = (socket, eventId) => done(socket, 'leave-queue', { eventId });
-
-/** Sockets that join one after the other; with a threshold of 1 the first is let in, the others wait. */
-async function line(server, eventId, count) {
-  const sockets = await many(server, count);
-  for (const socket of sockets) await joinQueue(socket, eventId);
-  return sockets;
-}
+import { before, describe, it } from 'node:test';
+import { TRANSPORTS, once, token, until } from './server.mjs';
+import { ADMIN, allowed, ask, atEnd, connect, done, fresh, heard, hears, joinQueue, leaveQueue, line, many, no, ok, range, refused, sleep, start } from './ticketing.mjs';
 
 /** Waits for whole turns of the clock that lets people in: seen in a queue of its own, where the threshold is 1. */
 async function clock(server) {
@@ -69,110 +20,6 @@ async function clock(server) {
     }
   };
 }
-
-const EVENTS = {
-  'join-event': {}, 'leave-event': {}, 'join-queue': {}, 'leave-queue': {}, 'queue:heartbeat': {}, 'join-seat-selection': {},
-  'select-seat': { seatId: 'A' }, 'release-seat': { seatId: 'A' }, 'seat-selection-changed': { seats: ['A'] },
-};
-
-describe('looking at an event', { concurrency: true }, () => {
-  let server;
-  before(async () => {
-    server = await start();
-  });
-
-  it('answers with how many users look, tells those who were there, and nobody else', async () => {
-    const [eventId, other] = [fresh('event'), fresh('event')];
-    const [first, second, elsewhere, idle] = await many(server, 4);
-    assert.deepEqual(await done(first, 'join-event', { eventId }), { success: true, eventId, userCount: 1 });
-    await hears(first, 'room-info');
-    assert.deepEqual(heard(first, 'room-info'), [{ eventId, userCount: 1 }]);
-    await done(elsewhere, 'join-event', { eventId: other });
-    assert.deepEqual(await done(second, 'join-event', { eventId }), { success: true, eventId, userCount: 2 });
-    await hears(first, 'room-info', 2);
-    assert.deepEqual(heard(first, 'room-info')[1], { eventId, userCount: 2 });
-    for (const info of heard(second, 'room-info')) assert.deepEqual(info, { eventId, userCount: 2 });
-    assert.deepEqual(heard(elsewhere, 'room-info'), [{ eventId: other, userCount: 1 }]);
-    assert.deepEqual(idle.heard, []);
-  });
-
-  it('is told at once where nothing was told for a second', async () => {
-    const events = Array.from({ length: 4 }, () => fresh('event'));
-    const [watching, coming] = await many(server, 2);
-    for (const eventId of events) await done(watching, 'join-event', { eventId });
-    await sleep(1_200);
-    for (const [i, eventId] of events.entries()) {
-      const began = performance.now();
-      coming.emit('join-event', { eventId });
-      await hears(watching, 'room-info', events.length + i + 1);
-      assert.deepEqual(heard(watching, 'room-info').at(-1), { eventId, userCount: 2 });
-      const took = performance.now() - began;
-      assert.ok(took < 500, `a turn of the clock was waited for: ${took} ms`);
-    }
-  });
-
-  it('is told once a second at the most, in the end with the right number', async () => {
-    const eventId = fresh('event');
-    const watching = await connect(server);
-    await done(watching, 'join-event', { eventId });
-    for (const [i, socket] of (await many(server, 40)).entries()) {
-      await done(socket, 'join-event', { eventId });
-      if (i % 2 === 0) await done(socket, 'leave-event', { eventId });
-      await sleep(50);
-    }
-    await until('the last number', () => heard(watching, 'room-info').at(-1).userCount === 21);
-    const times = watching.heard.map((h) => h.at);
-    assert.ok(times.length >= 3 && times.length <= 6, `${times.length} times in some 2.5 s`);
-    const gaps = times.slice(2).map((at, i) => at - times[i + 1]);
-    assert.ok(gaps.every((gap) => gap > 800), `${gaps} ms`);
-  });
-
-  it('is right in the end also for whoever came while it went up and down', async () => {
-    const eventId = fresh('event');
-    const [staying, leaving, early, late] = await many(server, 4);
-    for (const socket of [staying, leaving]) await done(socket, 'join-event', { eventId });
-    await until('all that was to be told', () => heard(staying, 'room-info').at(-1).userCount === 2);
-    await sleep(1_200);
-    await done(early, 'join-event', { eventId });
-    assert.equal((await done(late, 'join-event', { eventId })).userCount, 4);
-    await done(leaving, 'leave-event', { eventId });
-    for (const socket of [staying, early, late]) {
-      await until('the right number', () => heard(socket, 'room-info').at(-1).userCount === 3, 3_000);
-    }
-  });
-
-  it('counts users, not sockets', async () => {
-    const [eventId, user] = [fresh('event'), fresh('user')];
-    const watching = await connect(server);
-    await done(watching, 'join-event', { eventId });
-    const tabs = await Promise.all([connect(server, user), connect(server, user), connect(server, user, { namespace: '/queue' })]);
-    for (const tab of tabs) assert.equal((await done(tab, 'join-event', { eventId })).userCount, 2);
-    assert.equal((await done(tabs[0], 'join-event', { eventId })).userCount, 2, 'the same socket again');
-    tabs[0].close();
-    await done(tabs[1], 'leave-event', { eventId });
-    const third = await connect(server);
-    assert.equal((await done(third, 'join-event', { eventId })).userCount, 3, 'one tab is left');
-    tabs[2].close();
-    await until('the user to be gone', async () => (await done(third, 'join-event', { eventId })).userCount === 2);
-    await until('the news of it', () => heard(watching, 'room-info').at(-1).userCount === 2);
-  });
-
-  it('ends by leaving: the others hear it, whoever left hears no more; leaving again does no harm', async () => {
-    const eventId = fresh('event');
-    const [first, second] = await many(server, 2);
-    for (const socket of [first, second]) await done(socket, 'join-event', { eventId });
-    await hears(second, 'room-info');
-    assert.deepEqual(await done(second, 'leave-event', { eventId }), { success: true, eventId });
-    await until('the news', () => heard(first, 'room-info').at(-1).userCount === 1);
-    assert.deepEqual(await done(second, 'leave-event', { eventId }), { success: true, eventId });
-    const before = heard(second, 'room-info').length;
-    const third = await connect(server);
-    await done(third, 'join-event', { eventId });
-    await until('the next news', () => heard(first, 'room-info').at(-1).userCount === 2);
-    await done(second, 'leave-event', { eventId });
-    assert.equal(heard(second, 'room-info').length, before);
-  });
-});
 
 describe('the waiting queue', { concurrency: true }, () => {
   let server;
@@ -249,7 +96,7 @@ describe('the waiting queue', { concurrency: true }, () => {
     const last = heard(sockets[5], 'queue-status')[0];
     await hears(sockets[0], 'queue-entry-allowed');
     const order = [];
-    sockets.forEach((socket) => socket.on('queue-entry-allowed', ({ userId }) => order.push([userOf(socket), userId])));
+    sockets.forEach((socket) => socket.on('queue-entry-allowed', ({ userId }) => order.push([socket.user, userId])));
     for (let i = 1; i < 6; i += 1) {
       await leaveQueue(sockets[i - 1], eventId);
       await hears(sockets[i], 'queue-entry-allowed');
@@ -257,7 +104,7 @@ describe('the waiting queue', { concurrency: true }, () => {
       const status = await joinQueue(await connect(server), eventId);
       assert.deepEqual([status.currentUsers, status.queueSize, status.position], [1, 5, 5], 'one came, one went');
     }
-    assert.deepEqual(order, sockets.slice(1).map((socket) => [userOf(socket), userOf(socket)]));
+    assert.deepEqual(order, sockets.slice(1).map((socket) => [socket.user, socket.user]));
     const later = heard(sockets[5], 'queue-status').findLast((s) => s.queued);
     assert.ok(later.estimatedWait / later.position < last.estimatedWait / last.position, 'it learns how fast people are let in');
   });
@@ -356,7 +203,7 @@ describe('the waiting queue', { concurrency: true }, () => {
   });
 
   it('admits users of any event without waiting for the others', async () => {
-    const events = Array.from({ length: 30 }, () => fresh('event'));
+    const events = range(30).map(() => fresh('event'));
     const [first, second] = await many(server, 2);
     for (const eventId of events) {
       assert.equal((await joinQueue(first, eventId)).queued, false);
@@ -449,7 +296,7 @@ describe('time in the waiting queue', { concurrency: true }, () => {
     const all = await Promise.all(Object.entries(ways).map(async ([way, events]) => {
       const eventId = fresh('event');
       const [inside, waiting] = await many(server, 2);
-      await done(inside, 'seat-selection-changed', { eventId, seats: way === 'release-seat' ? Array.from({ length: turns }, (_, i) => i) : [] });
+      await done(inside, 'seat-selection-changed', { eventId, seats: way === 'release-seat' ? range(turns) : [] });
       await joinQueue(inside, eventId);
       await joinQueue(waiting, eventId);
       for (let i = 0; i < turns; i += 1) {
@@ -476,7 +323,7 @@ describe('time in the waiting queue', { concurrency: true }, () => {
   /** Keeps a slot for as long as the test takes. */
   function holding(inside, eventId) {
     const timer = setInterval(() => inside.emit('queue:heartbeat', { eventId }), 300);
-    closing.push(() => clearInterval(timer));
+    atEnd(() => clearInterval(timer));
     return () => clearInterval(timer);
   }
 
@@ -489,7 +336,7 @@ describe('time in the waiting queue', { concurrency: true }, () => {
     await until('the one behind to move up', () => heard(behind, 'queue-status').at(-1).position === 1);
     const lasted = performance.now() - began;
     assert.ok(lasted > GRACE - 200 && lasted < GRACE + 3_000, `${lasted} ms`);
-    const again = await connect(server, userOf(waiting));
+    const again = await connect(server, waiting.user);
     assert.equal((await joinQueue(again, eventId)).position, 2, 'last now');
   });
 
@@ -565,7 +412,7 @@ describe('a crowd', () => {
     assert.deepEqual(waiting.map((a) => a.position), waiting.map((_, i) => i + 1));
 
     // Three of ten vanish, spread over the line; every other one of them is back soon.
-    const crowd = waiting.map(({ socket, position }) => ({ socket, position, user: userOf(socket), gone: (position * 7) % 10 < 3 }));
+    const crowd = waiting.map(({ socket, position }) => ({ socket, position, user: socket.user, gone: (position * 7) % 10 < 3 }));
     const vanished = crowd.filter((one) => one.gone);
     vanished.forEach((one) => one.socket.close());
     await Promise.all(vanished.filter((_, i) => i % 2 === 0).map(async (one) => {
@@ -598,157 +445,6 @@ describe('a crowd', () => {
     await until('the gauge', async () => (await server.metrics()).signalbox_queue_waiting === 0);
   });
 });
-
-describe('what the family takes', { concurrency: true }, () => {
-  let server;
-  before(async () => {
-    server = await start({ QUEUE_THRESHOLD: '1', SIGNALING_AUTH: 'optional' });
-  });
-  const WRONG_IDS = {
-    empty: '', 'too long': 'x'.repeat(65), 'a NUL': 'a\u0000', 'a line break': 'a\nb', 'a DEL': '\u007f', 'a C1 control': 'a\u0085', negative: -1,
-    'a fraction': 1.5, 'beyond integers': 2 ** 53, huge: 1e300, 'an array': [7], 'an object': { id: 7 }, null: null, 'a truth': true,
-  };
-
-  for (const [event, more] of Object.entries(EVENTS)) {
-    it(`${event} refuses wrong ids and payloads, and goes on`, async () => {
-      const socket = await connect(server);
-      for (const [what, eventId] of Object.entries(WRONG_IDS)) await refused(socket, event, { ...more, eventId }, 'VALIDATION_ERROR', what);
-      await refused(socket, event, more, 'VALIDATION_ERROR', 'missing');
-      for (const payload of [null, 'E', 7, true, [], [{ ...more, eventId: 'E' }]]) {
-        await refused(socket, event, payload, 'VALIDATION_ERROR', JSON.stringify(payload));
-      }
-      const nothing = await ask(socket, event);
-      assert.equal(nothing.error?.code, 'VALIDATION_ERROR', 'no payload');
-      for (const size of [5_000, 500_000]) await refused(socket, event, { ...more, eventId: 'E', more: 'x'.repeat(size) }, 'PAYLOAD_TOO_LARGE', `${size} characters`);
-      await refused(socket, event, { ...more, eventId: 'x'.repeat(100_000) }, 'PAYLOAD_TOO_LARGE', 'a huge id');
-      assert.deepEqual(socket.heard, [], 'what asked for an acknowledgement is answered by it alone');
-      const [error] = await Promise.all([once(socket, 'error'), socket.emit(event, { ...more, eventId: -1 })]);
-      assert.equal(error.success, false);
-      assert.deepEqual([error.code, error.message], [error.error.code, error.error.message]);
-      assert.equal(errorOf(error).code, 'VALIDATION_ERROR');
-      assert.equal((await joinQueue(socket, fresh('event'))).queued, false);
-    });
-
-    it(`${event} is for users: neither guests nor paired phones may`, async () => {
-      const guest = io(server.url, { auth: {}, forceNew: true, reconnection: false, transports: ['websocket'] });
-      closing.push(() => guest.close());
-      await once(guest, 'connect');
-      await refused(guest, event, { ...more, eventId: 'E' }, 'FORBIDDEN', 'a guest');
-
-      const monitor = await connect(server);
-      monitor.emit('registerClient', { role: 'monitor' });
-      const [{ pairingCode }] = await Promise.all([once(monitor, 'session:created'), monitor.emit('session:create')]);
-      const answer = await fetch(`${server.url}/api/pair`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ pairingCode }) });
-      const phone = await connect(server, 'nobody', { auth: { token: (await answer.json()).token } });
-      await refused(phone, event, { ...more, eventId: 'E' }, 'FORBIDDEN', 'a paired phone');
-    });
-  }
-
-  it('takes no list for an object', async () => {
-    const socket = await connect(server);
-    const taken = [];
-    for (const [event, more] of Object.entries(EVENTS)) {
-      const answer = await ask(socket, event, ['E', ...Object.values(more)]);
-      if (answer.error?.code !== 'VALIDATION_ERROR') taken.push(event);
-    }
-    assert.deepEqual(taken, []);
-  });
-
-  it('takes ids of 1 to 64 characters and integers below 2^53, and gives each back as it was sent', async () => {
-    const socket = await connect(server);
-    for (const eventId of ['x', 'x'.repeat(64), '콘서트'.repeat(21), '🎫'.repeat(64), ' ', '007', '../../etc', '__proto__', '"<b>', 0, 7, 2 ** 53 - 1]) {
-      assert.strictEqual((await done(socket, 'join-event', { eventId })).eventId, eventId);
-      assert.strictEqual((await joinQueue(socket, eventId)).eventId, eventId);
-      assert.strictEqual((await done(socket, 'queue:heartbeat', { eventId })).eventId, eventId);
-      assert.strictEqual((await done(socket, 'join-seat-selection', { eventId })).eventId, eventId);
-      assert.strictEqual((await leaveQueue(socket, eventId)).eventId, eventId);
-      assert.strictEqual((await done(socket, 'leave-event', { eventId })).eventId, eventId);
-      for (const event of ['room-info', 'queue-status', 'queue-entry-allowed']) assert.strictEqual(heard(socket, event).at(-1).eventId, eventId);
-    }
-  });
-
-  it('takes 7 and "7" as one event, "07" as another, and answers each client in its form', async () => {
-    const number = 5_000_000 + process.pid;
-    const text = `${number}`;
-    const [first, second, third, fourth] = await many(server, 4);
-    assert.strictEqual((await joinQueue(first, number)).eventId, number);
-    assert.deepEqual([await joinQueue(second, text), await joinQueue(third, number)].map((a) => [a.eventId, a.position]), [[text, 1], [number, 2]]);
-    assert.equal((await joinQueue(fourth, `0${number}`)).queued, false);
-    await leaveQueue(first, number);
-    await hears(second, 'queue-entry-allowed');
-    assert.strictEqual(allowed(second)[0].eventId, text);
-    await leaveQueue(second, text);
-    await hears(third, 'queue-entry-allowed');
-    assert.strictEqual(allowed(third)[0].eventId, number);
-  });
-
-  it('writes also what it sends to one client in the form of that client', async () => {
-    const number = 6_000_000 + process.pid;
-    const text = `${number}`;
-    const sockets = await many(server, 5);
-    const forms = [number, text, number, text, number];
-    for (const [i, socket] of sockets.entries()) {
-      await done(socket, 'join-event', { eventId: forms[i] });
-      await joinQueue(socket, forms[i]);
-    }
-    // The others move up, and all of them hear of it.
-    await leaveQueue(sockets[1], forms[1]);
-    for (const socket of sockets.slice(2)) {
-      await hears(socket, 'queue-status', 2);
-      await hears(socket, 'queue-updated');
-    }
-    await until('the count', () => sockets.every((socket) => heard(socket, 'room-info').at(-1).userCount === 5));
-    const wrong = [];
-    for (const [i, socket] of sockets.entries()) {
-      // What all hear is written as whoever came first wrote it.
-      const own = socket.heard.filter(({ event }) => !['room-info', 'queue-updated'].includes(event));
-      for (const { event, data } of own) if (data.eventId !== forms[i]) wrong.push(`${event} to the one that sent ${JSON.stringify(forms[i])}`);
-    }
-    assert.deepEqual([...new Set(wrong)], []);
-  });
-
-  it('is unknown in /scan and /rtc, as scans and signals are in /queue', async () => {
-    const [scan, rtc, queue] = await Promise.all(['/scan', '/rtc', '/queue'].map((namespace) => connect(server, undefined, { namespace })));
-    for (const [event, more] of Object.entries(EVENTS)) {
-      for (const socket of [scan, rtc]) await refused(socket, event, { ...more, eventId: 'E' }, 'UNKNOWN_EVENT', socket.nsp);
-    }
-    for (const [event, payload] of Object.entries({
-      registerClient: { role: 'monitor' }, joinSession: { sessionId: 's' }, scanOrder: { sessionId: 's', orderNo: 'A', ts: 1 }, 'join-room': 'abc', join: { roomId: 'abc' }, offer: { to: 'x', offer: {} },
-    })) await refused(queue, event, payload, 'UNKNOWN_EVENT');
-    assert.equal((await joinQueue(queue, fresh('event'))).queued, false);
-  });
-
-  it('keeps its news from sockets that scan, and theirs from those that wait', async () => {
-    const [eventId, user] = ['shared', fresh('user')];
-    const monitor = await inSession(server.url, user, 'monitor', 'shared', { transports: ['websocket'] });
-    closing.push(() => monitor.close());
-    const news = [];
-    monitor.onAny((event) => news.push(event));
-    const [inside, waiting] = await line(server, eventId, 2);
-    await hears(waiting, 'queue-updated');
-    await done(inside, 'select-seat', { eventId, seatId: 'A' }).catch(() => {});
-    await ask(monitor, 'scanOrder', { sessionId: 'shared', orderNo: 'A', ts: 1 });
-    await until('the scan', () => news.includes('navigate'));
-    assert.deepEqual(news, ['navigate']);
-    assert.deepEqual([...inside.heard, ...waiting.heard].filter((h) => h.event === 'navigate'), []);
-  });
-});
-
-const ADMIN = token('admin', { role: 'admin' });
-async function http(server, method, where, as, body) {
-  const headers = { ...(as ? { authorization: `Bearer ${as}` } : {}), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
-  const response = await fetch(`${server.url}/api/${where}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-  return { status: response.status, data: await response.json() };
-}
-async function ok(server, method, where, as, body) {
-  const { status, data } = await http(server, method, where, as, body);
-  assert.equal(status, 200, `${method} ${where}: ${JSON.stringify(data)}`);
-  return data;
-}
-async function no(server, method, where, as, status, code, body) {
-  const answer = await http(server, method, where, as, body);
-  assert.deepEqual([answer.status, answer.data.success, answer.data.error?.code], [status, false, code], `${method} ${where}: ${JSON.stringify(answer.data)}`);
-}
 
 describe('queues over HTTP', { concurrency: true }, () => {
   const GRACE = 2_000;

@@ -1,47 +1,8 @@
 // Coming back with the official client: whoever loses the network, reloads the page or opens another tab is where it was.
 import assert from 'node:assert/strict';
-import { after, before, describe, it } from 'node:test';
-import { io } from 'socket.io-client';
-import { TRANSPORTS, UNLIMITED, client, once, startServer, token, until } from './server.mjs';
-
-const closing = [];
-after(() => Promise.all(closing.map((close) => close())));
-async function start(settings) {
-  const server = await startServer({ ...UNLIMITED, QUEUE_THRESHOLD: '1', ...settings });
-  closing.push(() => server.stop());
-  return server;
-}
-
-// Tests share servers, not events and users.
-let names = 0;
-const fresh = (name) => `${name}-${(names += 1)}`;
-
-/** A socket that keeps what it hears, from the start. */
-function open(server, user = fresh('user'), { namespace = '', ...options } = {}) {
-  const socket = client(server.url + namespace, user, undefined, { reconnection: false, transports: ['websocket'], ...options });
-  closing.push(() => socket.close());
-  socket.user = user;
-  socket.heard = [];
-  socket.onAny((event, data) => socket.heard.push({ event, data, at: performance.now() }));
-  return socket;
-}
-async function connect(server, user, options) {
-  const socket = open(server, user, options);
-  await once(socket, 'connect');
-  return socket;
-}
-const many = (server, count) => Promise.all(Array.from({ length: count }, () => connect(server)));
-const heard = (socket, event) => socket.heard.filter((h) => h.event === event).map((h) => h.data);
-const hears = (socket, event, count = 1, ms = 10_000) => until(`${count} ${event}`, () => heard(socket, event).length >= count, ms);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-
-const ask = (socket, event, payload) => socket.timeout(10_000).emitWithAck(event, payload).catch((error) => assert.fail(`${event}: ${error.message}`));
-async function done(socket, event, payload) {
-  const answer = await ask(socket, event, payload);
-  assert.notEqual(answer.success, false, `${event} ${JSON.stringify(payload)}: ${JSON.stringify(answer)}`);
-  return answer;
-}
-const joinQueue = (socket, eventId) => done(socket, 'join-queue', { eventId });
+import { before, describe, it } from 'node:test';
+import { TRANSPORTS, once, token, until } from './server.mjs';
+import { ADMIN, allowed, ask, connect, done, fresh, heard, hears, joinQueue, leaveQueue, line, many, ok, open, range, sleep, start } from './ticketing.mjs';
 
 /** Whatever is sent to a socket because it connected was sent: it is before the answer to its first event. */
 const greeted = (socket) => ask(socket, 'release-seat', { eventId: 'no event', seatId: 'no seat' });
@@ -63,13 +24,6 @@ async function assertRestored(server, user, expected, options) {
   return socket;
 }
 
-/** Sockets that join one after the other: the first is let in, the others wait. */
-async function line(server, eventId, count) {
-  const sockets = await many(server, count);
-  for (const socket of sockets) await joinQueue(socket, eventId);
-  return sockets;
-}
-
 /** As the page does it: joins on each connection, and keeps what it is told. */
 function queueUpdates(server, user, eventId, options) {
   const socket = open(server, user, { reconnection: true, ...options });
@@ -88,12 +42,14 @@ function queueUpdates(server, user, eventId, options) {
   });
   return page;
 }
+/** The network is gone under the socket, as in a lift. */
+const cut = (socket) => socket.io.engine.transport.ws.terminate();
 const shows = (page, position) => until(`place ${position}`, () => page.status?.position === position);
 
 describe('a user who comes back', { concurrency: true }, () => {
   let server;
   before(async () => {
-    server = await start();
+    server = await start({ QUEUE_THRESHOLD: '1' });
   });
 
   it('gets nothing the first time', async () => {
@@ -129,9 +85,9 @@ describe('a user who comes back', { concurrency: true }, () => {
       await done(other, 'select-seat', { eventId: seatEventId, seatId: 'C' });
       await hears(again, 'seat-selected');
       assert.equal(heard(again, 'seat-selected')[0].seatId, 'C');
-      await done(ahead, 'leave-queue', { eventId: queueEventId });
+      await leaveQueue(ahead, queueEventId);
       await until('the news of the line', () => heard(again, 'queue-updated').at(-1)?.queueSize === 1 && heard(again, 'queue-status').at(-1)?.position === 1);
-      await done(inside, 'leave-queue', { eventId: queueEventId });
+      await leaveQueue(inside, queueEventId);
       await hears(again, 'queue-entry-allowed');
       assert.equal((await done(again, 'release-seat', { eventId: seatEventId, seatId: 'A' })).success, true);
     });
@@ -231,7 +187,7 @@ describe('a user who comes back', { concurrency: true }, () => {
     await done(first, 'leave-event', { eventId });
     const second = await assertRestored(server, first.user, { queueEventId });
     await done(second, 'join-event', { eventId });
-    await done(second, 'leave-queue', { eventId: queueEventId });
+    await leaveQueue(second, queueEventId);
     const third = await assertRestored(server, first.user, { eventId });
     assert.deepEqual(heard(third, 'queue-status'), []);
   });
@@ -287,14 +243,11 @@ describe('a user who comes back', { concurrency: true }, () => {
   });
 
   it('of a guest without a token there is none', async () => {
-    const guests = await start({ SIGNALING_AUTH: 'optional' });
+    const guests = await start({ QUEUE_THRESHOLD: '1', SIGNALING_AUTH: 'optional' });
     for (let i = 0; i < 2; i += 1) {
-      const guest = io(guests.url, { auth: {}, forceNew: true, reconnection: false, transports: ['websocket'] });
-      closing.push(() => guest.close());
-      const news = [];
-      guest.onAny((event) => news.push(event));
+      const guest = open(guests, 'nobody', { auth: {} });
       await done(guest, 'join', { roomId: fresh('room') });
-      assert.ok(!news.includes('session-restored'));
+      assert.deepEqual(heard(guest, 'session-restored'), []);
       guest.close();
     }
   });
@@ -315,7 +268,7 @@ describe('position 50', { concurrency: true }, () => {
   const GRACE = 3_000;
   let server;
   before(async () => {
-    server = await start({ QUEUE_GRACE: `${GRACE}ms` });
+    server = await start({ QUEUE_THRESHOLD: '1', QUEUE_GRACE: `${GRACE}ms` });
   });
 
   /** Somebody at place 50 of a line, shown on a page, and the last one behind. */
@@ -328,8 +281,6 @@ describe('position 50', { concurrency: true }, () => {
     await joinQueue(behind, eventId);
     return { eventId, ahead, page, behind };
   }
-  /** The network is gone under the socket, as in a lift. */
-  const cut = (socket) => socket.io.engine.transport.ws.terminate();
 
   it('is kept when the socket is killed and connects again', async () => {
     const { page, behind, eventId } = await fiftieth();
@@ -353,7 +304,7 @@ describe('position 50', { concurrency: true }, () => {
     await shows(reloaded, 50);
     assert.equal(heard(reloaded.socket, 'session-restored')[0].queueEventId, eventId);
     assert.deepEqual([tab, reloaded].map((p) => [...new Set(p.positions)]), [[50], [50]]);
-    await done(ahead[1], 'leave-queue', { eventId });
+    await leaveQueue(ahead[1], eventId);
     for (const p of [tab, reloaded]) await shows(p, 49);
   });
 
@@ -384,7 +335,7 @@ describe('position 50', { concurrency: true }, () => {
   it('moves up while it is offline, when others leave', async () => {
     const { page, ahead, behind, eventId } = await fiftieth({ reconnection: false });
     cut(page.socket);
-    await Promise.all(ahead.slice(1, 11).map((socket) => done(socket, 'leave-queue', { eventId })));
+    await Promise.all(ahead.slice(1, 11).map((socket) => leaveQueue(socket, eventId)));
     await until('the line to move up', () => heard(behind, 'queue-status').at(-1).position === 41);
     page.socket.connect();
     await shows(page, 40);
@@ -396,7 +347,7 @@ describe('position 50', { concurrency: true }, () => {
     const [inside] = await line(server, eventId, 1);
     const page = queueUpdates(server, fresh('user'), eventId);
     await shows(page, 1);
-    await done(inside, 'leave-queue', { eventId });
+    await leaveQueue(inside, eventId);
     await until('the entry', () => page.entered === 1);
     cut(page.socket);
     await until('the next connection', () => page.connects === 2 && page.status !== undefined);
@@ -410,13 +361,13 @@ describe('position 50', { concurrency: true }, () => {
     const eventId = fresh('event');
     const [inside, first, behind] = await line(server, eventId, 3);
     first.close();
-    await done(inside, 'leave-queue', { eventId });
+    await leaveQueue(inside, eventId);
     await until('the one behind to move up', () => heard(behind, 'queue-status').at(-1).position === 1);
     const again = await assertRestored(server, first.user, { queueEventId: eventId });
     await hears(again, 'queue-entry-allowed');
     assert.deepEqual(again.heard.map((h) => h.event).filter((name) => name !== 'queue-updated'), ['session-restored', 'queue-status', 'queue-entry-allowed']);
     assert.equal(heard(again, 'queue-status')[0].queued, false);
-    const { message, ...rest } = heard(again, 'queue-entry-allowed')[0];
+    const { message, ...rest } = allowed(again)[0];
     assert.deepEqual(rest, { eventId, userId: first.user });
     assert.equal(typeof message, 'string');
   });
@@ -425,21 +376,16 @@ describe('position 50', { concurrency: true }, () => {
 describe('a line that was joined or left over HTTP', { concurrency: true }, () => {
   let server;
   before(async () => {
-    server = await start();
+    server = await start({ QUEUE_THRESHOLD: '1' });
   });
-  async function http(method, where, as) {
-    const response = await fetch(`${server.url}/api/queue/${where}`, { method, headers: { authorization: `Bearer ${as}` } });
-    assert.equal(response.status, 200, where);
-    return response.json();
-  }
 
   it('is what a socket of the user comes back to, and is told of when its turn came meanwhile', async () => {
     const [eventId, first, second] = [fresh('event'), fresh('user'), fresh('user')];
     const [inside] = await line(server, eventId, 1);
-    for (const user of [first, second]) await http('POST', `check/${eventId}`, token(user));
+    for (const user of [first, second]) await ok(server, 'POST', `queue/check/${eventId}`, token(user));
     const waiting = await assertRestored(server, second, { queueEventId: eventId });
     assert.equal(heard(waiting, 'queue-status')[0].position, 2);
-    await done(inside, 'leave-queue', { eventId });
+    await leaveQueue(inside, eventId);
     await until('the first to be let in', () => heard(waiting, 'queue-status').at(-1).position === 1);
     const entered = await assertRestored(server, first, { queueEventId: eventId });
     await hears(entered, 'queue-entry-allowed');
@@ -450,8 +396,8 @@ describe('a line that was joined or left over HTTP', { concurrency: true }, () =
     const [, first] = await line(server, left, 2);
     const [, second] = await line(server, cleared, 2);
     for (const socket of [first, second]) await done(socket, 'join-event', { eventId: 'E' });
-    await http('POST', `leave/${left}`, token(first.user));
-    await http('POST', `admin/clear/${cleared}`, token('admin', { role: 'admin' }));
+    await ok(server, 'POST', `queue/leave/${left}`, token(first.user));
+    await ok(server, 'POST', `queue/admin/clear/${cleared}`, ADMIN);
     for (const socket of [first, second]) await assertRestored(server, socket.user, { eventId: 'E' });
   });
 });
@@ -460,7 +406,7 @@ describe('what is kept', { concurrency: true }, () => {
   const WINDOW = 1_500;
   let server;
   before(async () => {
-    server = await start({ RESTORE_WINDOW: `${WINDOW}ms`, SEAT_HOLD: '1s' });
+    server = await start({ QUEUE_THRESHOLD: '1', RESTORE_WINDOW: `${WINDOW}ms`, SEAT_HOLD: '1s' });
   });
 
   it('is forgotten when nothing was done for the window', async () => {
@@ -518,11 +464,11 @@ describe('many who come back at once', () => {
   it('have each their own place and seat', async (t) => {
     const COUNT = 300;
     const server = await start({ QUEUE_THRESHOLD: '0' });
-    const users = Array.from({ length: COUNT }, () => fresh('user'));
+    const users = range(COUNT).map(() => fresh('user'));
     const first = await Promise.all(users.map((user) => connect(server, user)));
     await Promise.all(first.map((socket, i) => done(socket, 'select-seat', { eventId: 'seats', seatId: i })));
     const before = await Promise.all(first.map((socket) => joinQueue(socket, 'queue')));
-    first.forEach((socket) => socket.io.engine.transport.ws.terminate());
+    first.forEach(cut);
     const began = performance.now();
     const again = await Promise.all(users.map((user) => connect(server, user)));
     await Promise.all(again.map((socket) => hears(socket, 'queue-status')));

@@ -3,47 +3,10 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { after, before, describe, it } from 'node:test';
-import { TRANSPORTS, UNLIMITED, client, errorOf, once, startServer, token, until } from './server.mjs';
+import { before, describe, it } from 'node:test';
+import { TRANSPORTS, token, until } from './server.mjs';
+import { ADMIN, ask, atEnd, connect, done, fresh, heard, hears, joinQueue, leaveQueue, many, no, ok, range, refused, sleep, start } from './ticketing.mjs';
 
-const closing = [];
-after(() => Promise.all(closing.map((close) => close())));
-async function start(settings) {
-  const server = await startServer({ ...UNLIMITED, HTTP_RATE_MAX: '1000000', ...settings });
-  closing.push(() => server.stop());
-  return server;
-}
-
-// Tests share servers, not events and users.
-let names = 0;
-const fresh = (name) => `${name}-${(names += 1)}`;
-
-/** A connected socket that keeps what it hears. */
-async function connect(server, user = fresh('user'), { namespace = '', ...options } = {}) {
-  const socket = client(server.url + namespace, user, undefined, { reconnection: false, transports: ['websocket'], ...options });
-  closing.push(() => socket.close());
-  socket.user = user;
-  socket.heard = [];
-  socket.onAny((event, data) => socket.heard.push({ event, data, at: performance.now() }));
-  await once(socket, 'connect');
-  return socket;
-}
-const many = (server, count) => Promise.all(Array.from({ length: count }, () => connect(server)));
-const heard = (socket, event) => socket.heard.filter((h) => h.event === event).map((h) => h.data);
-const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-const range = (count, from = 0) => Array.from({ length: count }, (_, i) => from + i);
-
-const ask = (socket, event, payload) => socket.timeout(10_000).emitWithAck(event, payload).catch((error) => assert.fail(`${event}: ${error.message}`));
-async function done(socket, event, payload) {
-  const answer = await ask(socket, event, payload);
-  assert.notEqual(answer.success, false, `${event} ${JSON.stringify(payload)}: ${JSON.stringify(answer)}`);
-  return answer;
-}
-async function refused(socket, event, payload, code, what = '') {
-  const answer = await ask(socket, event, payload);
-  assert.equal(answer.success, false, `${event}, ${what}: ${JSON.stringify(answer)}`);
-  assert.equal(errorOf(answer).code, code, `${event}, ${what}: ${JSON.stringify(answer)}`);
-}
 const enter = (socket, eventId) => done(socket, 'join-seat-selection', { eventId });
 const select = (socket, eventId, seatId) => done(socket, 'select-seat', { eventId, seatId });
 const release = (socket, eventId, seatId) => done(socket, 'release-seat', { eventId, seatId });
@@ -81,7 +44,7 @@ describe('a seat', { concurrency: true }, () => {
     const [elsewhere] = await choosing(server, fresh('event'), 1);
     const looking = await connect(server);
     await done(looking, 'join-event', { eventId });
-    await done(looking, 'join-queue', { eventId });
+    await joinQueue(looking, eventId);
     const { heldUntil, ...rest } = await select(first, eventId, 'A-1');
     assert.deepEqual(rest, { success: true, eventId, seatId: 'A-1' });
     assert.ok(Math.abs(heldUntil - Date.now() - HOLD) < 5_000, `${heldUntil - Date.now()} ms from now`);
@@ -190,9 +153,9 @@ describe('a seat', { concurrency: true }, () => {
     const crowded = await start({ QUEUE_THRESHOLD: '1' });
     const [inside, waiting, stranger] = await many(crowded, 3);
     for (const eventId of events) {
-      await done(inside, 'join-queue', { eventId });
+      await joinQueue(inside, eventId);
       assert.equal((await select(stranger, eventId, 'before')).success, true, 'nobody waits');
-      await done(waiting, 'join-queue', { eventId });
+      await joinQueue(waiting, eventId);
     }
     const [eventId, other] = events;
     assert.equal((await select(inside, eventId, 'A')).success, true);
@@ -201,10 +164,10 @@ describe('a seat', { concurrency: true }, () => {
       await refused(socket, 'seat-selection-changed', { eventId, seats: ['B'] }, 'FORBIDDEN', 'nor by the way round');
     }
     await release(stranger, eventId, 'before');
-    await done(waiting, 'leave-queue', { eventId });
+    await leaveQueue(waiting, eventId);
     assert.equal((await select(stranger, eventId, 'B')).success, true, 'nobody waits any more');
     await refused(stranger, 'select-seat', { eventId: other, seatId: 'B' }, 'FORBIDDEN', 'of the other event');
-    await done(inside, 'leave-queue', { eventId: other });
+    await leaveQueue(inside, other);
     await until('the turn of the one who waits', () => heard(waiting, 'queue-entry-allowed').length === 1);
     assert.equal((await select(waiting, other, 'B')).success, true);
   });
@@ -419,6 +382,29 @@ describe('the end of a hold', { concurrency: true }, () => {
     });
   }
 
+  it('comes early when nobody of the user comes back in time, and not while a tab of it is there', async () => {
+    const WINDOW = 1_000;
+    const windowed = await start({ RESTORE_WINDOW: `${WINDOW}ms`, SEAT_HOLD: '5m' });
+    const eventId = fresh('event');
+    const [gone, staying, watching] = await choosing(windowed, eventId, 3);
+    const tab = await connect(windowed, staying.user, { namespace: '/queue' });
+    await select(staying, eventId, 'B');
+    staying.close();
+    await change(gone, eventId, ['A']);
+    const began = performance.now();
+    gone.close();
+    await hears(watching, 'seats-released');
+    const lasted = performance.now() - began;
+    assert.ok(lasted > WINDOW - 200, `${lasted} ms`);
+    await select(watching, eventId, 'A');
+    // The tab did nothing for longer than that.
+    await refused(watching, 'select-seat', { eventId, seatId: 'B' }, 'CONFLICT');
+    tab.close();
+    await hears(watching, 'seats-released', 2);
+    await select(watching, eventId, 'B');
+    assert.deepEqual(heard(watching, 'seats-released'), ['A', 'B'].map((seatId) => ({ eventId, seatIds: [seatId] })));
+  });
+
   it('gives room for others of the same user', async () => {
     const eventId = fresh('event');
     const [socket] = await choosing(server, eventId, 1);
@@ -462,29 +448,21 @@ describe('a race for one seat', () => {
 });
 
 describe('seats over HTTP', { concurrency: true }, () => {
-  const ADMIN = token('admin', { role: 'admin' });
   let server;
   before(async () => {
     server = await start();
   });
-  async function http(method, eventId, as, body) {
-    const headers = { ...(as ? { authorization: `Bearer ${as}` } : {}), 'content-type': 'application/json' };
-    const response = await fetch(`${server.url}/api/seats/admin/${encodeURIComponent(eventId)}`, { method, headers, body: body === undefined ? undefined : JSON.stringify(body) });
-    return { status: response.status, data: await response.json() };
-  }
-  const ok = async (method, eventId, body) => {
-    const { status, data } = await http(method, eventId, ADMIN, body);
-    assert.equal(status, 200, JSON.stringify(data));
-    return data;
-  };
+  const map = (eventId) => `seats/admin/${encodeURIComponent(eventId)}`;
+  const show = (eventId) => ok(server, 'GET', map(eventId), ADMIN);
+  const put = (eventId, body) => ok(server, 'PUT', map(eventId), ADMIN, body);
 
   it('shows and makes the map of an event; what is not on it does not exist', async () => {
     const eventId = fresh('event');
     const [first] = await choosing(server, eventId, 1);
-    assert.deepEqual(await ok('GET', eventId), { eventId, seats: [] });
-    assert.deepEqual(await ok('PUT', eventId, { free: ['A', 'B', 'C'], sold: ['D'] }), { success: true, changed: 4 });
+    assert.deepEqual(await show(eventId), { eventId, seats: [] });
+    assert.deepEqual(await put(eventId, { free: ['A', 'B', 'C'], sold: ['D'] }), { success: true, changed: 4 });
     const { heldUntil } = await select(first, eventId, 'A');
-    const { seats } = await ok('GET', eventId);
+    const { seats } = await show(eventId);
     assert.deepEqual(seats.sort((a, b) => (a.seatId < b.seatId ? -1 : 1)), [
       { seatId: 'A', status: 'held', userId: first.user, heldUntil }, { seatId: 'B', status: 'free' }, { seatId: 'C', status: 'free' }, { seatId: 'D', status: 'sold' },
     ]);
@@ -493,20 +471,20 @@ describe('seats over HTTP', { concurrency: true }, () => {
     assert.deepEqual(await change(first, eventId, ['A', 'D', 'E', 'B']), { success: true, eventId, selected: ['A', 'B'], refused: ['D', 'E'] });
     assert.deepEqual((await enter(first, eventId)).sold, ['D']);
     await release(first, eventId, 'A');
-    assert.equal((await ok('GET', eventId)).seats.find((seat) => seat.seatId === 'A').status, 'free');
+    assert.equal((await show(eventId)).seats.find((seat) => seat.seatId === 'A').status, 'free');
   });
 
   it('sells: holds end without news, and frees again with news', async () => {
     const eventId = fresh('event');
     const [first, second] = await choosing(server, eventId, 2);
     await select(first, eventId, 'A');
-    assert.deepEqual(await ok('PUT', eventId, { sold: ['A'] }), { success: true, changed: 1 });
+    assert.deepEqual(await put(eventId, { sold: ['A'] }), { success: true, changed: 1 });
     await settled(server, eventId, [first, second]);
     assert.deepEqual([heard(first, 'seats-released'), heard(second, 'seats-released')], [[], []]);
     assert.deepEqual(await enter(first, eventId), { success: true, eventId, selected: [], held: [], sold: ['A'] });
     await refused(first, 'select-seat', { eventId, seatId: 'A' }, 'CONFLICT');
     await refused(first, 'release-seat', { eventId, seatId: 'A' }, 'NOT_FOUND', 'nobody holds it');
-    assert.deepEqual(await ok('PUT', eventId, { free: ['A'] }), { success: true, changed: 1 });
+    assert.deepEqual(await put(eventId, { free: ['A'] }), { success: true, changed: 1 });
     for (const socket of [first, second]) {
       await until('the news', () => heard(socket, 'seats-released').length === 1);
       assert.deepEqual(heard(socket, 'seats-released'), [{ eventId, seatIds: ['A'] }]);
@@ -516,12 +494,9 @@ describe('seats over HTTP', { concurrency: true }, () => {
 
   it('keeps map and sales over the death of the server', async () => {
     const DATA_DIR = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-seats-'));
-    closing.push(() => fs.rmSync(DATA_DIR, { recursive: true, force: true }));
+    atEnd(() => fs.rmSync(DATA_DIR, { recursive: true, force: true }));
     const first = await start({ DATA_DIR });
-    const put = await fetch(`${first.url}/api/seats/admin/E`, {
-      method: 'PUT', headers: { authorization: `Bearer ${ADMIN}`, 'content-type': 'application/json' }, body: JSON.stringify({ free: ['A', 'B'], sold: ['C'] }),
-    });
-    assert.equal(put.status, 200);
+    await ok(first, 'PUT', map('E'), ADMIN, { free: ['A', 'B'], sold: ['C'] });
     first.kill('SIGKILL');
     await first.exited;
     const socket = await connect(await start({ DATA_DIR }));
@@ -535,20 +510,15 @@ describe('seats over HTTP', { concurrency: true }, () => {
     const eventId = fresh('event');
     for (const [method, body] of [['GET'], ['PUT', { free: ['A'] }]]) {
       for (const [as, status, code] of [[undefined, 401, 'AUTH_ERROR'], ['nonsense', 401, 'AUTH_ERROR'], [token('x'), 403, 'FORBIDDEN'], [token('x', { role: 'monitor' }), 403, 'FORBIDDEN']]) {
-        const { status: got, data } = await http(method, eventId, as, body);
-        assert.deepEqual([got, data.success, data.error?.code], [status, false, code], method);
+        await no(server, method, map(eventId), as, status, code, body);
       }
-      for (const wrong of ['x'.repeat(65), 'a\u0000', 'a\nb']) {
-        const { status, data } = await http(method, wrong, ADMIN, body);
-        assert.deepEqual([status, data.error?.code], [400, 'VALIDATION_ERROR'], wrong);
-      }
+      for (const wrong of ['x'.repeat(65), 'a\u0000', 'a\nb']) await no(server, method, map(wrong), ADMIN, 400, 'VALIDATION_ERROR', body);
     }
     for (const body of [{ free: 'A' }, { free: [''] }, { sold: [-1] }, { sold: [1.5] }, { sold: [null] }, { free: { A: 1 } }, [], 'A', null]) {
-      const { status, data } = await http('PUT', eventId, ADMIN, body);
-      assert.deepEqual([status, data.error?.code], [400, 'VALIDATION_ERROR'], JSON.stringify(body));
+      await no(server, 'PUT', map(eventId), ADMIN, 400, 'VALIDATION_ERROR', body);
     }
-    assert.deepEqual((await ok('GET', eventId)).seats, []);
-    assert.deepEqual(await ok('PUT', eventId, { free: [7], sold: ['8'] }), { success: true, changed: 2 });
-    assert.deepEqual((await ok('GET', eventId)).seats, [{ seatId: 7, status: 'free' }, { seatId: '8', status: 'sold' }]);
+    assert.deepEqual((await show(eventId)).seats, []);
+    assert.deepEqual(await put(eventId, { free: [7], sold: ['8'] }), { success: true, changed: 2 });
+    assert.deepEqual((await show(eventId)).seats, [{ seatId: 7, status: 'free' }, { seatId: '8', status: 'sold' }]);
   });
 });

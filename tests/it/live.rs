@@ -7,9 +7,9 @@ use signalbox::{
         UserId,
     },
     live::{
-        Admitted, Arrived, Deed, MemoryQueues, MemoryRestores, MemorySeats, MemorySessions, Place,
-        QueueError, QueueRules, QueueTotals, Queues, Record, Replaced, Restores, SeatError,
-        SeatRules, Seats, SessionError, Sessions, Status,
+        Admitted, Arrived, Deed, MemoryQueues, MemoryRestores, MemorySeats, MemorySessions, Opened,
+        Place, QueueError, QueueRules, QueueTotals, Queues, Record, Replaced, Restored, Restores,
+        SeatError, SeatRules, Seats, SessionError, Sessions, Status,
     },
 };
 use std::{
@@ -570,13 +570,29 @@ fn restore_both(
 ) -> Result<(), TestCaseError> {
     let moment = at(start, *now);
     let over = |(_, sockets, active): &Kept, now: u64| *sockets == 0 && now - active >= WINDOW;
-    model.retain(|_, kept| !over(kept, *now));
+    // Whoever was not forgotten yet and is seen again begins anew.
+    let mut ended = false;
+    if let RestoreStep::Opened(u) | RestoreStep::Closed(u) | RestoreStep::Note(u, _) = &step
+        && let Some(kept) = model.get_mut(u)
+        && over(kept, *now)
+    {
+        kept.0 = Record::default();
+        ended = true;
+    }
     match step {
         RestoreStep::Opened(u) => {
             let said = wait(restores.opened(user(u).as_str(), moment));
             let (record, sockets, active) = model.entry(u).or_default();
-            let expected = (*record != Record::default()).then(|| (record.clone(), *active));
-            let said = said.map(|found| (found.record, found.last_activity - 1_000_000));
+            let expected = if ended {
+                Opened::Over
+            } else if *record == Record::default() {
+                Opened::New
+            } else {
+                Opened::Known(Restored {
+                    record: record.clone(),
+                    last_activity: 1_000_000 + *active,
+                })
+            };
             prop_assert_eq!(said, expected);
             *sockets += 1;
             *active = *now;
@@ -587,6 +603,9 @@ fn restore_both(
                 *sockets = sockets.saturating_sub(1);
                 *active = *now;
             }
+            model.retain(|at, (record, sockets, _)| {
+                *at != u || *sockets > 0 || *record != Record::default()
+            });
         }
         RestoreStep::Note(u, deed) => {
             wait(restores.note(user(u).as_str(), deed.clone(), moment));
@@ -623,7 +642,10 @@ fn restore_both(
             }
         }
         RestoreStep::Forget => {
-            wait(restores.forget(moment));
+            let said = wait(restores.forget(moment)).len();
+            let before = model.len();
+            model.retain(|_, kept| !over(kept, *now));
+            prop_assert_eq!(said, before - model.len());
         }
         RestoreStep::Later(ms) => *now += ms,
     }
