@@ -211,7 +211,7 @@ impl fmt::Debug for MemoryRooms {
 }
 
 impl MemoryRooms {
-    /// No rooms. Until [`Rooms::restore`] was called, a room that is not here may exist all the same.
+    /// No rooms. Until [`MemoryRooms::restore`] was called, a room that is not here may exist all the same.
     pub fn new(limits: RoomLimits, journal: Journal) -> Self {
         Self {
             peers: DashMap::new(),
