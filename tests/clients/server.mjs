@@ -19,6 +19,10 @@ export const UNLIMITED = {
   SOCKETS_PER_USER: '100000', SOCKETS_PENDING_PER_ADDRESS: '100000', INBOX_MAX: '100000',
 };
 
+// A test that failed half-way leaves nothing behind.
+const running = new Set();
+process.on('exit', () => running.forEach((child) => child.kill('SIGKILL')));
+
 export async function startServer(settings = {}) {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-clients-'));
   const child = spawn(binary, [], {
@@ -26,7 +30,11 @@ export async function startServer(settings = {}) {
     env: { PORT: '0', HOST: '127.0.0.1', SOCKET_JWT_SECRET: SECRET, LOG_CONSOLE: 'off', ...settings },
     stdio: ['ignore', 'pipe', 'inherit'],
   });
-  const exited = new Promise((resolve) => child.on('exit', (code) => resolve(code)));
+  running.add(child);
+  const exited = new Promise((resolve) => child.on('exit', (code) => {
+    running.delete(child);
+    resolve(code);
+  }));
   const url = await new Promise((resolve, reject) => {
     let out = '';
     child.stdout.on('data', (data) => {
