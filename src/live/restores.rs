@@ -6,10 +6,7 @@ use dashmap::DashMap;
 use smallvec::SmallVec;
 use std::{
     fmt,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
+    sync::atomic::{AtomicUsize, Ordering},
     time::{Duration, Instant},
 };
 
@@ -101,13 +98,13 @@ pub trait Restores: fmt::Debug + Send + Sync {
     }
 
     /// Forgets users who have no socket and did nothing for the window. Tells which.
-    async fn forget(&self, now: Moment) -> Vec<Arc<str>>;
+    async fn forget(&self, now: Moment) -> Vec<Box<str>>;
 }
 
 /// Records in memory.
 #[derive(Debug)]
 pub struct MemoryRestores {
-    users: DashMap<Arc<str>, User>,
+    users: DashMap<Box<str>, User>,
     window: Duration,
     count: AtomicUsize,
     most: usize,
@@ -241,8 +238,10 @@ impl Restores for MemoryRestores {
             user.sockets = user.sockets.saturating_sub(1);
             user.touch(now);
         });
-        let blank = |_: &Arc<str>, user: &User| user.sockets == 0 && user.record.is_blank();
-        if self.users.remove_if(user, blank).is_some() {
+        let gone = self
+            .users
+            .remove_if(user, |_, user| user.sockets == 0 && user.record.is_blank());
+        if gone.is_some() {
             self.count.fetch_sub(1, Ordering::Relaxed);
         }
     }
@@ -257,7 +256,7 @@ impl Restores for MemoryRestores {
         });
     }
 
-    async fn forget(&self, now: Moment) -> Vec<Arc<str>> {
+    async fn forget(&self, now: Moment) -> Vec<Box<str>> {
         let mut forgotten = Vec::new();
         self.users.retain(|name, user| {
             let over = self.is_over(user, now);
