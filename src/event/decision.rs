@@ -221,6 +221,17 @@ pub enum Effect {
     ActAs(Role),
 }
 
+impl Effect {
+    /// Sends an event with `said` as its only argument.
+    pub fn emit<T: Serialize + ?Sized>(to: Target, event: PushName, said: &T) -> Self {
+        Self::Emit {
+            to,
+            event,
+            payload: Payload::of(said),
+        }
+    }
+}
+
 /// What happened, for the telemetry. Each variant names its counter, log line and attributes in
 /// `telemetry/facts.rs`, and nowhere else.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -100,6 +100,10 @@ impl Gateway {
     /// event: what needs no waiting needs no task.
     pub(super) fn work(self: &Arc<Self>, peer: Arc<Peer>, socket: Option<Arc<Socket>>, item: Item) {
         let gateway = self.clone();
+        let link = socket.map(|socket| {
+            let peer = peer.clone();
+            Arc::new(Link { socket, peer })
+        });
         let mut turn = Box::pin(async move {
             let mut next = Some(item);
             while let Some(item) = next {
@@ -110,21 +114,13 @@ impl Gateway {
                         arrived,
                         asked,
                     } => {
-                        if let Some(socket) = &socket {
-                            let link = Arc::new(Link {
-                                socket: socket.clone(),
-                                peer: peer.clone(),
-                            });
-                            gateway.handle(&link, value, ack, arrived, asked).await;
+                        if let Some(link) = &link {
+                            gateway.handle(link, value, ack, arrived, asked).await;
                         }
                     }
                     Item::Arrived => {
-                        if let Some(socket) = &socket {
-                            let link = Arc::new(Link {
-                                socket: socket.clone(),
-                                peer: peer.clone(),
-                            });
-                            gateway.welcome(&link).await;
+                        if let Some(link) = &link {
+                            gateway.welcome(link).await;
                         }
                     }
                     Item::Gone(reason) => gateway.farewell(&peer, reason).await,
@@ -197,10 +193,8 @@ impl Gateway {
             }
             Ok(facts)
         };
-        let ended: Result<_, Rejection> = match seen.contain(turn).await {
-            Ok(ended) => ended,
-            Err(panic) => Err(panic.into()),
-        };
+        let ended = seen.contain(turn).await;
+        let ended = ended.unwrap_or_else(|panic| Err(Rejection::from(panic)));
         match ended {
             Ok(facts) => {
                 seen.finish(&Ending {
@@ -322,8 +316,8 @@ impl Gateway {
         {
             match *kind {
                 EventFault::Slow(time) => tokio::time::sleep(time).await,
-                EventFault::Fail => return Err(injected("injected")),
-                EventFault::Leak => return Err(injected(payload)),
+                EventFault::Fail => return Err(failed("injected")),
+                EventFault::Leak => return Err(failed(payload)),
                 // With the payload in it, as a careless panic would: none of it may get out.
                 EventFault::Panic => panic!("injected panic on {payload}"),
             }
@@ -511,7 +505,8 @@ fn sent_to_caller(effects: &[Effect]) -> u64 {
     bytes.sum()
 }
 
-fn injected(detail: &str) -> Rejection {
+/// A failure of ours, without a more telling component.
+pub(super) fn failed(detail: &str) -> Rejection {
     Failure::dependency(Component::Handler, detail).into()
 }
 

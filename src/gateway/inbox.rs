@@ -54,12 +54,11 @@ impl<T> Inbox<T> {
         }
     }
 
-    /// Lets what waits in, behind `first`, which the caller has the turn to handle.
-    pub(super) fn open(&self, first: T) -> T {
+    /// Lets what waits in. The caller has the first turn.
+    pub(super) fn open(&self) {
         let mut state = self.0.lock();
         state.open = true;
         state.busy = true;
-        first
     }
 
     /// The next in line; without one the turn ends.
@@ -85,7 +84,7 @@ mod tests {
         assert_eq!(inbox.offer(1, 8, false), Offer::Queued);
         assert_eq!(inbox.offer(2, 8, false), Offer::Queued);
 
-        assert_eq!(inbox.open(0), 0);
+        inbox.open();
         assert_eq!(inbox.next(), Some(1));
         assert_eq!(inbox.offer(3, 8, false), Offer::Queued);
         assert_eq!(inbox.next(), Some(2));
@@ -97,7 +96,7 @@ mod tests {
     #[test]
     fn a_full_inbox_takes_only_what_is_forced() {
         let inbox = Inbox::new();
-        inbox.open(0);
+        inbox.open();
         assert_eq!(inbox.offer(1, 1, false), Offer::Queued);
         assert_eq!(inbox.offer(2, 1, false), Offer::Full(2));
         assert_eq!(inbox.offer(3, 1, true), Offer::Queued);
@@ -111,7 +110,7 @@ mod tests {
         fn order_and_exclusion_hold(steps in prop::collection::vec(any::<bool>(), 1..200)) {
             let inbox = Inbox::new();
             let (mut sent, mut run, mut running) = (0_u32, Vec::new(), false);
-            inbox.open(u32::MAX);
+            inbox.open();
             prop_assert_eq!(inbox.next(), None);
             for arrives in steps {
                 if arrives {

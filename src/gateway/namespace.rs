@@ -3,14 +3,15 @@
 
 use super::{
     Gateway,
+    dispatch::failed,
     peer::{Item, Link, Peer},
     transport::TransportHandle,
 };
 use crate::{
     clock,
     event::{
-        Code, Component, DisconnectCause, EventName, Fact, Failure, Identity, Namespace, PeerId,
-        Refusal, Rejection, RestoreResult, Role, SocketId, Text,
+        Code, DisconnectCause, EventName, Fact, Identity, Namespace, PeerId, Refusal, Rejection,
+        RestoreResult, Role, SocketId, Text,
     },
     guard::{SocketQuota, TokenFault},
     telemetry::{Arrival, Ending, HandshakeResult, LimitLayer, Stage, Subject},
@@ -242,8 +243,8 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
         if let Some(link) = gateway.outbox.get(peer.id) {
             gateway.end_if_revoked(&link);
         }
-        let first = peer.inbox.open(Item::Arrived);
-        gateway.work(peer, Some(socket), first);
+        peer.inbox.open();
+        gateway.work(peer, Some(socket), Item::Arrived);
     }
 
     /// Before it is told: let it in, or say why not.
@@ -298,10 +299,8 @@ impl Gateway {
             }
             Ok(decision.facts)
         };
-        let restored: Result<_, Rejection> = match seen.contain(turn).await {
-            Ok(restored) => restored,
-            Err(panic) => Err(panic.into()),
-        };
+        let restored = seen.contain(turn).await;
+        let restored = restored.unwrap_or_else(|panic| Err(Rejection::from(panic)));
         let (facts, rejection) = match restored {
             Ok(facts) => (facts, None),
             Err(rejection) => {
@@ -378,6 +377,5 @@ fn limited() -> Turned {
 }
 
 fn broken(detail: &str) -> Turned {
-    let failure = Failure::dependency(Component::Handler, detail);
-    (HandshakeResult::Error, failure.into())
+    (HandshakeResult::Error, failed(detail))
 }

@@ -51,8 +51,9 @@ impl ToSchema for Id {
 }
 
 /// Where a user stands.
-#[derive(Serialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
+#[derive(ToSchema)]
+#[schema(rename_all = "camelCase")]
+#[expect(dead_code, reason = "describes what the family's status writes")]
 pub(super) struct QueueStatus {
     #[schema(value_type = Id)]
     event_id: EventId,
@@ -67,20 +68,6 @@ pub(super) struct QueueStatus {
     current_users: usize,
     /// So many may be.
     threshold: usize,
-}
-
-impl From<queue::QueueStatus> for QueueStatus {
-    fn from(status: queue::QueueStatus) -> Self {
-        Self {
-            event_id: status.event_id,
-            queued: status.queued,
-            position: status.position,
-            queue_size: status.queue_size,
-            estimated_wait: status.estimated_wait,
-            current_users: status.current_users,
-            threshold: status.threshold,
-        }
-    }
 }
 
 /// Done.
@@ -211,11 +198,11 @@ pub(super) async fn check(
     State(http): State<Arc<Http>>,
     Bearer(who): Bearer,
     EventOf { event }: EventOf,
-) -> Result<Json<QueueStatus>, ApiError> {
+) -> Result<Json<queue::QueueStatus>, ApiError> {
     let checked = http.queue.check(&event, &who, clock::now()).await;
     let (status, decision) = checked.map_err(|e| ApiError::rejection(&http, &e))?;
     (http.sources.carry_out)(decision);
-    Ok(Json(status.into()))
+    Ok(Json(status))
 }
 
 /// Where the user stands. Asking keeps the place.
@@ -225,8 +212,8 @@ pub(super) async fn status(
     State(http): State<Arc<Http>>,
     Bearer(who): Bearer,
     EventOf { event }: EventOf,
-) -> Json<QueueStatus> {
-    Json(http.queue.status(&event, &who, clock::now()).await.into())
+) -> Json<queue::QueueStatus> {
+    Json(http.queue.status(&event, &who, clock::now()).await)
 }
 
 /// Gives up place or slot.

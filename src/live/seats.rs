@@ -2,7 +2,7 @@
 
 use crate::event::{EventId, Moment, SeatId, SeatRecord, SeatState, UserId, milliseconds};
 use async_trait::async_trait;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
     fmt,
@@ -215,6 +215,16 @@ impl MemorySeats {
         state.loaded = true;
     }
 
+    /// The seats, once what was written down has been taken over.
+    fn loaded(&self) -> Result<MutexGuard<'_, State>, SeatError> {
+        let state = self.state.lock();
+        if state.loaded {
+            Ok(state)
+        } else {
+            Err(SeatError::NotLoaded)
+        }
+    }
+
     /// Whether what was written down has been taken over. Before that no seat can be had.
     pub fn is_loaded(&self) -> bool {
         self.state.lock().loaded
@@ -231,10 +241,7 @@ impl MemorySeats {
         free: &[SeatId],
         sold: &[SeatId],
     ) -> Result<Vec<SeatRecord>, SeatError> {
-        let state = self.state.lock();
-        if !state.loaded {
-            return Err(SeatError::NotLoaded);
-        }
+        let state = self.loaded()?;
         if state.count + free.len() + sold.len() > self.rules.most {
             return Err(SeatError::Full);
         }
@@ -439,10 +446,7 @@ impl Seats for MemorySeats {
         user: &UserId,
         now: Moment,
     ) -> Result<Held, SeatError> {
-        let mut state = self.state.lock();
-        if !state.loaded {
-            return Err(SeatError::NotLoaded);
-        }
+        let mut state = self.loaded()?;
         if let Some(hold) = state.open(event, seat, user, now)? {
             let until = hold.until;
             return Ok(Held {
@@ -474,10 +478,7 @@ impl Seats for MemorySeats {
         user: &UserId,
         now: Moment,
     ) -> Result<Replaced, SeatError> {
-        let mut state = self.state.lock();
-        if !state.loaded {
-            return Err(SeatError::NotLoaded);
-        }
+        let mut state = self.loaded()?;
         let (here, elsewhere): (Vec<_>, Vec<_>) = state
             .held_by(user, now)
             .cloned()

@@ -1,7 +1,7 @@
 //! What happens each second: slots end, people are let in, those who wait are told, holds of seats end.
 
 use super::{
-    handle::{QueueServices, exits, room_info},
+    handle::{QueueServices, room_info},
     payload::{QueueCleared, QueueStatus, QueueUpdated},
     seats::{expired, released},
 };
@@ -57,7 +57,11 @@ impl QueueServices {
             decision.effects.extend(self.tell_queue(&event, now).await);
         }
         for (event, users) in self.crowds.news(now) {
-            decision = decision.then(room_info(&event, users));
+            decision = decision.then(room_info(
+                Target::Room(Room::Event(event.clone())),
+                &event,
+                users,
+            ));
         }
         for (event, seats) in self.seats.expire(now).await {
             decision = expired(decision, &event, &seats);
@@ -104,7 +108,8 @@ impl QueueServices {
             self.crowds.tell_user(&room, &user, told);
             if matches!(told, ADMITTED | OUTSIDE) {
                 // It hears no more of the line.
-                effects.extend(exits(&room, one.peers.iter().copied()));
+                let peers = one.peers.iter();
+                effects.extend(peers.map(|peer| Effect::Exit(room.clone(), *peer)));
             }
             if told != ADMITTED {
                 effects.push(status(&one, standing));
@@ -113,15 +118,15 @@ impl QueueServices {
         if let Some(standing) = places.first()
             && self.crowds.tell(&room, standing.size as u64, now)
         {
-            effects.push(Effect::Emit {
-                to: Target::Room(room.clone()),
-                event: PushName::QueueUpdated,
-                payload: Payload::of(&QueueUpdated {
+            effects.push(Effect::emit(
+                Target::Room(room.clone()),
+                PushName::QueueUpdated,
+                &QueueUpdated {
                     event_id: event,
                     queue_size: standing.size,
                     timestamp: now.unix_ms,
-                }),
-            });
+                },
+            ));
         }
         effects
     }
@@ -169,9 +174,9 @@ fn is_turn(user: &UserId, told: u64, now: Moment) -> bool {
 }
 
 fn status(one: &Attendant, standing: &Standing) -> Effect {
-    Effect::Emit {
-        to: Target::Peers(one.peers.iter().copied().collect()),
-        event: PushName::QueueStatus,
-        payload: Payload::of(&QueueStatus::new(&one.event, standing)),
-    }
+    Effect::emit(
+        Target::Peers(one.peers.iter().copied().collect()),
+        PushName::QueueStatus,
+        &QueueStatus::new(&one.event, standing),
+    )
 }

@@ -6,8 +6,8 @@ use super::payload::{
 };
 use crate::{
     event::{
-        ClientEvent, Code, Context, Decision, Effect, EventId, EventName, Fact, Namespace, Payload,
-        PeerId, PushName, QueueExit, Refusal, Rejection, Reply, Room, Target, Text, UserId, Visits,
+        ClientEvent, Code, Context, Decision, Effect, EventId, EventName, Fact, Namespace,
+        PushName, QueueExit, Refusal, Rejection, Reply, Room, Target, Text, UserId, Visits,
     },
     live::{Arrived, Crowds, Deed, Moved, Place, QueueError, Queues, Restores, Seats},
     settings::Language,
@@ -32,6 +32,7 @@ pub struct QueueServices {
     pub patience: Duration,
 }
 
+/// Where this family speaks, and brings users back to where they were.
 pub(super) const EVERYWHERE: &[Namespace] = &[Namespace::Root, Namespace::Queue];
 /// Payload limit of the queue family.
 pub(super) const MAX_BYTES: usize = 4096;
@@ -62,38 +63,23 @@ impl ClientEvent<QueueServices> for JoinEvent {
         let event = &self.event_id;
         let room = Room::Event(event.clone());
         let moved = queue.enter(cx, &room, event)?;
-        queue
-            .queues
-            .renew(event, &cx.identity.user_id(), cx.now)
-            .await;
         let deed = Deed::EnteredEvent(event.clone());
-        queue.restores.did(&cx.identity, deed, cx.now).await;
-        let info = RoomInfo {
-            event_id: event,
-            user_count: moved.users,
-        };
-        let info = Payload::of(&info);
+        queue.active(cx, event, deed).await;
         let reply = JoinedEvent {
             success: true,
             event_id: event,
             user_count: moved.users,
         };
-        let mut decision = Decision::reply(&reply)
-            .then(Effect::Enter(room.clone()))
+        // The caller is in the room when this is sent.
+        let told = if moved.tell {
+            Target::Room(room.clone())
+        } else {
+            Target::Caller
+        };
+        Ok(Decision::reply(&reply)
+            .then(Effect::Enter(room))
             .then(Effect::Enter(Room::User(cx.identity.user_id())))
-            .then(Effect::Emit {
-                to: Target::Caller,
-                event: PushName::RoomInfo,
-                payload: info.clone(),
-            });
-        if moved.tell {
-            decision = decision.then(Effect::Emit {
-                to: Target::Others(room),
-                event: PushName::RoomInfo,
-                payload: info,
-            });
-        }
-        Ok(decision)
+            .then(room_info(told, event, moved.users)))
     }
 }
 
@@ -104,15 +90,11 @@ impl ClientEvent<QueueServices> for LeaveEvent {
         let event = &self.event_id;
         let room = Room::Event(event.clone());
         let moved = queue.crowds.leave(cx.peer, &room, cx.now);
-        queue
-            .queues
-            .renew(event, &cx.identity.user_id(), cx.now)
-            .await;
         let deed = Deed::LeftEvent(event.clone());
-        queue.restores.did(&cx.identity, deed, cx.now).await;
-        let decision = Decision::reply(&left(event)).then(Effect::Exit(room, cx.peer));
+        queue.active(cx, event, deed).await;
+        let decision = Decision::reply(&left(event)).then(Effect::Exit(room.clone(), cx.peer));
         Ok(match moved.filter(|moved| moved.tell) {
-            Some(moved) => decision.then(room_info(event, moved.users)),
+            Some(moved) => decision.then(room_info(Target::Room(room), event, moved.users)),
             None => decision,
         })
     }
@@ -162,9 +144,7 @@ impl ClientEvent<QueueServices> for QueueHeartbeat {
 
     async fn handle(self, cx: &Context, queue: &QueueServices) -> Result<Decision, Rejection> {
         let event = &self.event_id;
-        let user = cx.identity.user_id();
-        queue.restores.did(&cx.identity, Deed::Active, cx.now).await;
-        let until = queue.queues.renew(event, &user, cx.now).await;
+        let until = queue.active(cx, event, Deed::Active).await;
         let until = until.ok_or_else(|| Refusal::new(Code::Forbidden, Text::NotAdmitted))?;
         Ok(Decision::reply(&Renewed {
             success: true,
@@ -185,6 +165,15 @@ impl QueueServices {
         let user = cx.identity.user_id();
         let moved = self.crowds.enter(cx.peer, &user, room, event, cx.now);
         moved.ok_or_else(|| Refusal::new(Code::RateLimit, Text::TooManyCrowds).into())
+    }
+
+    /// The caller did something with an event: that is kept, and its slot renewed. Until when it has one, in ms
+    /// since 1970.
+    pub(super) async fn active(&self, cx: &Context, event: &EventId, deed: Deed) -> Option<u64> {
+        let user = cx.identity.user_id();
+        let until = self.queues.renew(event, &user, cx.now).await;
+        self.restores.did(&cx.identity, deed, cx.now).await;
+        until
     }
 
     /// Gives up a user's place or slot; what to tell of it.
@@ -230,11 +219,11 @@ impl QueueServices {
             user_id: user,
             message: &message,
         };
-        Effect::Emit {
-            to: Target::Room(Room::User(user.clone())),
-            event: PushName::QueueEntryAllowed,
-            payload: Payload::of(&allowed),
-        }
+        Effect::emit(
+            Target::Room(Room::User(user.clone())),
+            PushName::QueueEntryAllowed,
+            &allowed,
+        )
     }
 }
 
@@ -248,7 +237,7 @@ impl Visits for QueueServices {
     /// missed.
     async fn departed(&self, cx: &Context) -> Decision {
         let mut decision = Decision::default();
-        if KEEPING.contains(&cx.peer.namespace)
+        if EVERYWHERE.contains(&cx.peer.namespace)
             && let Some(user) = cx.identity.kept()
         {
             self.restores.closed(user, cx.now).await;
@@ -263,7 +252,8 @@ impl Visits for QueueServices {
                     self.queues.gone(event, &user, cx.now).await;
                 }
                 Room::Event(event) if moved.tell => {
-                    decision = decision.then(room_info(event, moved.users));
+                    let to = Target::Room(room.clone());
+                    decision = decision.then(room_info(to, event, moved.users));
                 }
                 _ => {}
             }
@@ -273,9 +263,6 @@ impl Visits for QueueServices {
     }
 }
 
-/// Where users are brought back to where they were.
-pub(super) const KEEPING: &[Namespace] = EVERYWHERE;
-
 fn left(event: &EventId) -> Left<'_> {
     Left {
         success: true,
@@ -283,20 +270,11 @@ fn left(event: &EventId) -> Left<'_> {
     }
 }
 
-/// How many look at an event, for all of them.
-pub(super) fn room_info(event: &EventId, users: usize) -> Effect {
-    Effect::Emit {
-        to: Target::Room(Room::Event(event.clone())),
-        event: PushName::RoomInfo,
-        payload: Payload::of(&RoomInfo {
-            event_id: event,
-            user_count: users,
-        }),
-    }
-}
-
-/// Takes a user's sockets out of a room.
-pub(super) fn exits(room: &Room, peers: impl IntoIterator<Item = PeerId>) -> Vec<Effect> {
-    let peers = peers.into_iter();
-    peers.map(|peer| Effect::Exit(room.clone(), peer)).collect()
+/// How many look at an event.
+pub(super) fn room_info(to: Target, event: &EventId, users: usize) -> Effect {
+    let info = RoomInfo {
+        event_id: event,
+        user_count: users,
+    };
+    Effect::emit(to, PushName::RoomInfo, &info)
 }

@@ -1,13 +1,12 @@
 //! Bringing a user back to where it was: before anything else that its new socket does.
 
 use super::{
-    handle::{KEEPING, QueueServices},
+    handle::{EVERYWHERE, QueueServices},
     payload::{QueueStatus, SessionRestored},
 };
 use crate::{
     event::{
-        Context, Decision, Effect, Fact, Payload, PushName, Rejection, RestoreResult, Room, SeatId,
-        Target,
+        Context, Decision, Effect, Fact, PushName, Rejection, RestoreResult, Room, SeatId, Target,
     },
     live::{Deed, Opened, Place, Restored},
 };
@@ -22,7 +21,7 @@ impl QueueServices {
     pub(super) async fn restore(&self, cx: &Context) -> Result<Decision, Rejection> {
         let decision = Decision::default();
         let kept = cx.identity.kept();
-        let Some(name) = kept.filter(|_| KEEPING.contains(&cx.peer.namespace)) else {
+        let Some(name) = kept.filter(|_| EVERYWHERE.contains(&cx.peer.namespace)) else {
             return Ok(decision);
         };
         let user = cx.identity.user_id();
@@ -96,17 +95,17 @@ impl QueueServices {
             rooms: &record.rooms,
             last_activity,
         };
-        decision = decision.then(Effect::Emit {
-            to: Target::Caller,
-            event: PushName::SessionRestored,
-            payload: Payload::of(&news),
-        });
+        decision = decision.then(Effect::emit(
+            Target::Caller,
+            PushName::SessionRestored,
+            &news,
+        ));
         if let Some((event, arrived)) = back {
-            decision = decision.then(Effect::Emit {
-                to: Target::Caller,
-                event: PushName::QueueStatus,
-                payload: Payload::of(&QueueStatus::new(&event, &arrived.standing)),
-            });
+            decision = decision.then(Effect::emit(
+                Target::Caller,
+                PushName::QueueStatus,
+                &QueueStatus::new(&event, &arrived.standing),
+            ));
             decision = self.arrive(decision, &event, &user, &arrived);
         }
         Ok(decision.noting(Fact::Restored(result)))

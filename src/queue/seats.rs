@@ -9,7 +9,7 @@ use super::{
 };
 use crate::{
     event::{
-        ClientEvent, Code, Context, Decision, Effect, EventId, EventName, Fact, Namespace, Payload,
+        ClientEvent, Code, Context, Decision, Effect, EventId, EventName, Fact, Namespace,
         PushName, Refusal, Rejection, Reply, Room, SeatId, SeatResult, SeatState, Target, Text,
     },
     live::{Deed, SeatError},
@@ -152,11 +152,8 @@ impl ClientEvent<QueueServices> for SeatSelectionChanged {
 impl QueueServices {
     /// The caller chooses from the seats of an event: that is kept, and keeps its slot.
     async fn choosing(&self, cx: &Context, event: &EventId) {
-        let user = cx.identity.user_id();
-        self.queues.renew(event, &user, cx.now).await;
-        self.restores
-            .did(&cx.identity, Deed::EnteredSeats(event.clone()), cx.now)
-            .await;
+        let deed = Deed::EnteredSeats(event.clone());
+        self.active(cx, event, deed).await;
     }
 
     /// While others wait, only those who were let in choose.
@@ -180,26 +177,26 @@ pub(super) fn expired(decision: Decision, event: &EventId, seats: &[SeatId]) -> 
 
 /// The news that the caller has a seat.
 fn selected(cx: &Context, event: &EventId, seat: &SeatId) -> Effect {
-    Effect::Emit {
-        to: Target::Room(Room::Seats(event.clone())),
-        event: PushName::SeatSelected,
-        payload: Payload::of(&SeatSelected {
+    Effect::emit(
+        Target::Room(Room::Seats(event.clone())),
+        PushName::SeatSelected,
+        &SeatSelected {
             event_id: event,
             seat_id: seat,
             user_id: &cx.identity.user_id(),
             timestamp: cx.now.unix_ms,
-        }),
-    }
+        },
+    )
 }
 
 /// The news that seats can be had again.
 pub(super) fn released(event: &EventId, seats: &[SeatId]) -> Effect {
-    Effect::Emit {
-        to: Target::Room(Room::Seats(event.clone())),
-        event: PushName::SeatsReleased,
-        payload: Payload::of(&SeatsReleased {
+    Effect::emit(
+        Target::Room(Room::Seats(event.clone())),
+        PushName::SeatsReleased,
+        &SeatsReleased {
             event_id: event,
             seat_ids: seats,
-        }),
-    }
+        },
+    )
 }

@@ -89,11 +89,11 @@ async fn join(
         existing_users: Some(&ids),
     });
     if create {
-        decision = decision.then(Effect::Emit {
-            to: Target::Caller,
-            event: PushName::ExistingPeers,
-            payload: Payload::of(&entered.existing),
-        });
+        decision = decision.then(Effect::emit(
+            Target::Caller,
+            PushName::ExistingPeers,
+            &entered.existing,
+        ));
     }
     if entered.created {
         decision = decision.noting(Fact::RoomCreated);
@@ -108,21 +108,21 @@ async fn join(
         peer_id: cx.peer.socket,
         user_id: me.user_id.clone(),
     };
-    decision = decision.then(Effect::Emit {
-        to: Target::Peers(others.clone()),
-        event: PushName::PeerJoined,
-        payload: Payload::of(&joined),
-    });
+    decision = decision.then(Effect::emit(
+        Target::Peers(others.clone()),
+        PushName::PeerJoined,
+        &joined,
+    ));
     if !create {
         let joined = UserJoined {
             user_id: me.user_id,
             username: me.username,
         };
-        decision = decision.then(Effect::Emit {
-            to: Target::Peers(others),
-            event: PushName::UserJoined,
-            payload: Payload::of(&joined),
-        });
+        decision = decision.then(Effect::emit(
+            Target::Peers(others),
+            PushName::UserJoined,
+            &joined,
+        ));
     }
     Ok(decision)
 }
@@ -144,11 +144,7 @@ fn farewell(peer: PeerId, others: Box<[PeerId]>) -> Effect {
     let left = PeerLeft {
         peer_id: peer.socket,
     };
-    Effect::Emit {
-        to: Target::Peers(others),
-        event: PushName::PeerLeft,
-        payload: Payload::of(&left),
-    }
+    Effect::emit(Target::Peers(others), PushName::PeerLeft, &left)
 }
 
 /// Relays one signal. `from` is always the sender's id; the signal itself is not looked into.

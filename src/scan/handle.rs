@@ -7,8 +7,7 @@ use super::{
 use crate::{
     event::{
         About, ClientEvent, Code, Context, Decision, Device, Effect, EventName, Fact, Namespace,
-        Payload, PeerId, PushName, Refusal, Rejection, Reply, Room, SessionId, Target, Text,
-        Visits,
+        PeerId, PushName, Refusal, Rejection, Reply, Room, SessionId, Target, Text, Visits,
     },
     live::{Deed, Departure, Restores, SessionError, Sessions, Turns},
     settings::WithoutStore,
@@ -156,10 +155,6 @@ pub(super) fn farewell(peer: PeerId, left: Departure) -> [Effect; 2] {
     let room = Room::Session(left.session);
     [
         Effect::Exit(room.clone(), peer),
-        Effect::Emit {
-            to: Target::Room(room),
-            event: PushName::ClientLeft,
-            payload: Payload::of(&announcement),
-        },
+        Effect::emit(Target::Room(room), PushName::ClientLeft, &announcement),
     ]
 }

@@ -230,14 +230,14 @@ impl ClientEvent<ScanServices> for SessionUnpair {
                 .await?;
         }
         let left = scan.sessions.leave(phone, &self.session_id, cx.now).await?;
-        let goodbye = Effect::Emit {
-            to: Target::Peer(phone),
-            event: PushName::SessionUnpaired,
-            payload: Payload::of(&Unpaired {
+        let goodbye = Effect::emit(
+            Target::Peer(phone),
+            PushName::SessionUnpaired,
+            &Unpaired {
                 session_id: &self.session_id,
                 at: cx.now.unix_ms,
-            }),
-        };
+            },
+        );
         let mut decision = Decision::reply(&PairedAck::new(&self.session_id, cx.now)).then(goodbye);
         decision.effects.extend(farewell(phone, left));
         Ok(decision)
@@ -246,13 +246,13 @@ impl ClientEvent<ScanServices> for SessionUnpair {
 
 /// The news that the caller is paired.
 pub(super) fn paired(cx: &Context, session: &SessionId, to: Target) -> Effect {
-    Effect::Emit {
+    Effect::emit(
         to,
-        event: PushName::SessionPaired,
-        payload: Payload::of(&Paired {
+        PushName::SessionPaired,
+        &Paired {
             session_id: session,
             at: cx.now.unix_ms,
             socket_id: cx.peer.socket,
-        }),
-    }
+        },
+    )
 }

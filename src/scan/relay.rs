@@ -214,11 +214,11 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
             socket_id: cx.peer.socket,
             latency_ms: milliseconds(took),
         };
-        let news = Effect::Emit {
-            to: Target::Peer(shown.phone),
-            event: PushName::ScanDisplayed,
-            payload: Payload::of(&displayed),
-        };
+        let news = Effect::emit(
+            Target::Peer(shown.phone),
+            PushName::ScanDisplayed,
+            &displayed,
+        );
         let fact = Fact::ScanDisplayed {
             took,
             trace: shown.trace,
