@@ -200,7 +200,7 @@ pub enum Effect {
         payload: Payload,
     },
     /// Send an event and ask its receivers to acknowledge it, those that are monitors. A receiver that does
-    /// has said `answer`.
+    /// has said `answer`, an object, and in it what it acknowledges with as `paintedMs`.
     Ask {
         /// To whom.
         to: Target,
@@ -259,6 +259,8 @@ pub enum Fact {
         took: Duration,
         /// The trace of the scan, if it was recorded.
         trace: Option<TraceId>,
+        /// What the monitor says that it took, from the packet to the paint.
+        painted: Option<Duration>,
     },
     /// A device came back to a session and said what it had seen last.
     Reconnected {

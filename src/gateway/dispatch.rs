@@ -347,11 +347,11 @@ impl Gateway {
                 to,
                 event,
                 payload,
-                answer: (name, said),
+                answer,
             } => {
                 let ask = |link: &Arc<Link>| {
                     if link.peer.role() == Role::Monitor && link.peer.asks().ask() {
-                        self.ask(link, event, &payload, answer(name, &said));
+                        self.ask(link, event, &payload, answer.clone());
                     } else {
                         self.outbox.send(link, event, &payload);
                     }
@@ -369,10 +369,16 @@ impl Gateway {
     }
 
     /// Sends an event that the client may acknowledge, which is then as if it had sent `answer`.
-    fn ask(self: &Arc<Self>, link: &Arc<Link>, event: PushName, payload: &Payload, answer: Value) {
+    fn ask(
+        self: &Arc<Self>,
+        link: &Arc<Link>,
+        event: PushName,
+        payload: &Payload,
+        answer: (EventName, Payload),
+    ) {
         let sent = link
             .socket
-            .emit_with_ack::<_, IgnoredAny>(event.as_str(), payload.raw());
+            .emit_with_ack::<_, Said>(event.as_str(), payload.raw());
         let answered = match sent {
             Ok(answered) => answered,
             Err(error) => {
@@ -388,19 +394,24 @@ impl Gateway {
         tokio::spawn(async move {
             let answered = answered.await;
             let Some(link) = link.upgrade() else { return };
-            match answered {
-                // What it says beside is for nobody.
-                Ok(_) | Err(AckError::Decode(_)) => {
+            let said = match answered {
+                Ok(said) => Some(said),
+                // It says nothing, or nothing that we ask for.
+                Err(AckError::Decode(_)) => Some(Said::default()),
+                Err(_) => None,
+            };
+            match said {
+                Some(said) => {
                     link.peer.asks().answered();
                     let item = Item::Event {
-                        value: answer,
+                        value: said.as_event(answer),
                         ack: None,
                         arrived: Instant::now(),
                         asked: true,
                     };
                     gateway.accept(&link.peer, Some(link.socket.clone()), item);
                 }
-                Err(_) => link.peer.asks().unanswered(),
+                None => link.peer.asks().unanswered(),
             }
         });
     }
@@ -482,9 +493,25 @@ impl Gateway {
 }
 
 /// An event as a client would send it.
-fn answer(name: EventName, said: &Payload) -> Value {
-    let json = format!("[\"{}\",{}]", name.as_str(), said.raw());
-    Value::Str(json.into(), None)
+/// What a client may say in an acknowledgement.
+#[derive(Default, Deserialize)]
+struct Said {
+    /// How long it took, from the packet to the paint.
+    #[serde(rename = "paintedMs", default)]
+    painted_ms: Option<f64>,
+}
+
+impl Said {
+    /// As if the client had sent `event` by itself.
+    fn as_event(&self, (event, answer): (EventName, Payload)) -> Value {
+        let name = event.as_str();
+        let answer = answer.raw().get();
+        let json = match (self.painted_ms, answer.strip_suffix('}')) {
+            (Some(ms), Some(open)) => format!("[\"{name}\",{open},\"paintedMs\":{ms}}}]"),
+            _ => format!("[\"{name}\",{answer}]"),
+        };
+        Value::Str(json.into(), None)
+    }
 }
 
 /// How many bytes these send to whoever asked, at least.

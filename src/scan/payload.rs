@@ -6,7 +6,7 @@ use crate::{
 };
 use serde::{Deserialize, Deserializer, Serialize, de};
 use serde_json::Value;
-use std::borrow::Cow;
+use std::{borrow::Cow, time::Duration};
 
 /// `registerClient { role }`.
 #[derive(Debug, Deserialize)]
@@ -51,7 +51,7 @@ pub struct ScanOrder {
     pub(super) traceparent: Option<Box<str>>,
 }
 
-/// `navigate:displayed { seq, sessionId?, traceparent? }`.
+/// `navigate:displayed { seq, sessionId?, traceparent?, paintedMs? }`.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct NavigateDisplayed {
@@ -61,6 +61,9 @@ pub struct NavigateDisplayed {
     // That of `navigate`, as it came.
     #[serde(default, deserialize_with = "lenient_text")]
     pub(super) traceparent: Option<Box<str>>,
+    // For the telemetry alone: what makes no sense is as good as nothing.
+    #[serde(default, deserialize_with = "lenient_milliseconds")]
+    pub(super) painted_ms: Option<Duration>,
 }
 
 /// `session:create`, with or without `{ sessionId? }`.
@@ -180,6 +183,8 @@ pub(super) struct JoinedSession<'a> {
     pub(super) epoch: Option<&'a str>,
     /// Likewise.
     pub(super) seq: Option<u64>,
+    /// Likewise; what follows begins right after it.
+    pub(super) last_seq: Option<u64>,
     pub(super) recovered: bool,
 }
 
@@ -359,6 +364,26 @@ fn lenient_text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Box
     })
 }
 
+/// Longest time that a monitor is believed to have taken for showing an order.
+const LONGEST_PAINT: Duration = Duration::from_mins(1);
+
+fn lenient_milliseconds<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Option<Duration>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Number(f64),
+        Other(de::IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Number(ms) => Duration::try_from_secs_f64(ms / 1000.0)
+            .ok()
+            .filter(|time| *time <= LONGEST_PAINT),
+        Lenient::Other(_) => None,
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -388,6 +413,19 @@ mod tests {
         ] {
             let json = format!(r#"{{"sessionId":"s","orderNo":"1","ts":1,"traceparent":{bad}}}"#);
             assert!(scan(&json).is_ok(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_paint_that_makes_no_sense_never_refuses_a_receipt() {
+        let painted = |said: &str| {
+            let json = format!(r#"{{"seq":1,"paintedMs":{said}}}"#);
+            let displayed: NavigateDisplayed = serde_json::from_str(&json).unwrap();
+            displayed.painted_ms
+        };
+        assert_eq!(painted("12.5"), Some(Duration::from_micros(12_500)));
+        for bad in ["-1", "1e300", "60001", "null", "\"x\"", "{}", "[1]"] {
+            assert_eq!(painted(bad), None, "{bad}");
         }
     }
 

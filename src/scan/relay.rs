@@ -222,6 +222,7 @@ impl ClientEvent<ScanServices> for NavigateDisplayed {
         let fact = Fact::ScanDisplayed {
             took,
             trace: shown.trace,
+            painted: self.painted_ms,
         };
         Ok(decision.then(news).noting(fact))
     }

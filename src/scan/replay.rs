@@ -84,6 +84,7 @@ impl JoinSession {
             session_id: &self.session_id,
             status: joined.status,
             seq: view.as_ref().map(|view| view.seq),
+            last_seq: view.as_ref().map(View::before),
             // Of what cannot be read, whoever has seen nothing has missed nothing either.
             recovered: view.as_ref().map_or(self.last_seq.is_none(), |v| v.whole),
             epoch: view.as_ref().map(|view| &*view.epoch),
@@ -137,14 +138,15 @@ impl JoinSession {
             let kept = ledger.after(session, from, utc(cx.now.unix_ms)).await;
             missed = kept.ok()?.into();
         }
-        let next = missed.front().map_or(at.seq + 1, |scan| scan.seq);
         let knew_all = self.last_seq.is_none_or(|last| last <= at.seq) && self.knows(&epoch);
-        Some(View {
-            whole: knew_all && from.checked_add(1) == Some(next),
+        let mut view = View {
+            whole: knew_all,
             epoch,
             seq: at.seq,
             missed,
-        })
+        };
+        view.whole &= from == view.before();
+        Some(view)
     }
 
     fn knows(&self, epoch: &str) -> bool {
@@ -159,6 +161,13 @@ struct View {
     missed: VecDeque<KeptScan>,
     /// Nothing was missed for good.
     whole: bool,
+}
+
+impl View {
+    /// The place before what the caller is sent.
+    fn before(&self) -> u64 {
+        self.missed.front().map_or(self.seq, |scan| scan.seq - 1)
+    }
 }
 
 fn announcement(cx: &Context, joined: &Joined) -> Payload {

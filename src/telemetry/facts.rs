@@ -10,7 +10,16 @@ use std::time::Duration;
 fn count(fact: &Fact, metrics: &Metrics) {
     match fact {
         Fact::ScansReplayed { scans } => metrics.scans_replayed.inc_by(*scans as u64),
-        Fact::ScanDisplayed { took, trace } => metrics.scan_displayed.observe(*took, *trace),
+        Fact::ScanDisplayed {
+            took,
+            trace,
+            painted,
+        } => {
+            metrics.scan_displayed.observe(*took, *trace);
+            if let (Some(painted), Some(histogram)) = (painted, metrics.stages.last()) {
+                histogram.observe(painted.as_secs_f64());
+            }
+        }
         Fact::Reconnected { whole: true } => metrics.reconnects[0].inc(),
         Fact::Reconnected { whole: false } => metrics.reconnects[1].inc(),
         Fact::Restored(result) => add(&metrics.restores, *result as usize, 1),

@@ -242,10 +242,10 @@ impl Metrics {
         ));
         let stages = make.histograms(
             "signalbox_scan_stage_seconds",
-            "Time of a scan in each step inside the server. The stage that grows is the hop to look at.",
+            "Time of a scan in each step inside the server; displayed is what monitors say that they took, from the packet to the paint. The stage that grows is the hop to look at.",
             &STAGE_SECONDS,
             "stage",
-            Stage::ALL.iter().map(|s| s.as_str()),
+            Stage::ALL.iter().map(|s| s.as_str()).chain(["displayed"]),
         );
         let navigate = make.histograms(
             "signalbox_scan_to_navigate_seconds",

@@ -397,6 +397,7 @@ impl Observation<'_> {
             if let Some(code) = code {
                 self.span.set_attribute("error.type", code.as_str());
             }
+            self.display(ending.facts);
             if let Some(Rejection::Failed(failure)) = ending.rejection {
                 let detail = failure.detail.to_string();
                 self.span
@@ -404,6 +405,21 @@ impl Observation<'_> {
             }
         }
         error_id.map(|id| format!("{id:016x}"))
+    }
+
+    /// The span of a monitor that showed an order, as it said: it has no spans of its own.
+    fn display(&self, facts: &[Fact]) {
+        for fact in facts {
+            if let Fact::ScanDisplayed {
+                painted: Some(painted),
+                ..
+            } = fact
+                && let Some(began) = self.arrived.checked_sub(*painted)
+            {
+                let traces = &self.telemetry.traces;
+                traces.past(&self.span, "display navigate", began, self.arrived);
+            }
+        }
     }
 
     fn count(&self, outcome: Outcome, code: Option<Code>, took: Duration) {

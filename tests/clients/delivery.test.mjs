@@ -319,7 +319,7 @@ describe('joining with lastSeq', () => {
   it('replays the newest 500, and has not recovered when older ones are gone', async () => {
     for (const [lastSeq, first, recovered] of [[0, 21, false], [19, 21, false], [20, 21, true], [21, 22, true], [519, 520, true]]) {
       const { socket, seen, joined } = await joins(server, 'monitor', { sessionId: 'full', lastSeq });
-      assert.deepEqual([joined.seq, joined.recovered], [520, recovered], `after ${lastSeq}`);
+      assert.deepEqual([joined.seq, joined.recovered, joined.lastSeq], [520, recovered, first - 1], `after ${lastSeq}`);
       await until('all of them', () => seen.at(-1)?.seq === 520);
       assert.deepEqual(seqs(seen), range(first, 520), `after ${lastSeq}`);
       assert.ok(seen.every((n) => n.replayed === true && n.orderNo === `O-${n.seq}`));
@@ -448,9 +448,9 @@ describe('scans that no monitor was there for', () => {
     const acks = await scans(from, 'alone', 120);
     assert.ok(acks.every((ack) => ack.monitors === 0 && ack.durable));
     const other = await joins(server, 'mobile', { sessionId: 'alone' });
-    assert.deepEqual([other.joined.seq, other.joined.recovered], [120, true]);
+    assert.deepEqual([other.joined.seq, other.joined.recovered, other.joined.lastSeq], [120, true, 120]);
     const first = await joins(server, 'monitor', { sessionId: 'alone' }, { user: 'first' });
-    assert.deepEqual([first.joined.seq, first.joined.recovered], [120, true]);
+    assert.deepEqual([first.joined.seq, first.joined.recovered, first.joined.lastSeq], [120, true, 0], 'it begins where nobody was');
     await until('all of them', () => first.seen.length >= 120);
     assert.deepEqual(seqs(first.seen), range(1, 120));
     assert.ok(first.seen.every((n) => n.replayed === true));
@@ -634,6 +634,26 @@ describe('a scan that is shown', () => {
     await until('it to be told', () => told.length >= 1);
     const atMost = performance.now() - began;
     assert.ok(told[0].latencyMs >= 250 && told[0].latencyMs <= atMost + 1, `${told[0].latencyMs} of ${atMost} ms`);
+  });
+
+  it('says how long monitors take to show an order, as far as that can be believed', async () => {
+    const PAINTED = (more) => `signalbox_scan_stage_seconds_${more}{stage="displayed"}`;
+    const { socket, told } = await listening('painted');
+    const monitor = await joins(server, 'monitor', { sessionId: 'painted' });
+    const before = await server.metrics();
+    const answers = [{ paintedMs: 120 }, { paintedMs: 30.5 }, undefined, { paintedMs: -1 }, { paintedMs: 'x' }, { paintedMs: 1e12 }, 'x', [1]];
+    monitor.socket.on('navigate', (n, ack) => (answers[n.seq - 1] === undefined ? ack() : ack(answers[n.seq - 1])));
+    for (const i of answers.keys()) await scan(socket, 'painted', `P-${i}`);
+    await until('all of them', () => told.length >= answers.length);
+    // By an event, for a monitor that was away when it could have acknowledged.
+    monitor.socket.off('navigate');
+    const { seq } = await scan(socket, 'painted', 'event');
+    monitor.socket.emit('navigate:displayed', { seq, paintedMs: 49.5 });
+    await until('the receipt', () => told.some((d) => d.seq === seq));
+    const after = await server.metrics();
+    const [count, sum] = ['count', 'sum'].map((what) => after[PAINTED(what)] - before[PAINTED(what)]);
+    assert.equal(count, 3);
+    assert.ok(Math.abs(sum - 0.2) < 1e-6, `${sum} s`);
   });
 
   it('can be told with navigate:displayed, with or without the session', async () => {

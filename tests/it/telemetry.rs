@@ -189,7 +189,7 @@ fn what_a_monitor_shows_is_in_the_trace_and_the_flow_of_its_scan() {
         .skip(2)
         .take_while(char::is_ascii_digit)
         .collect();
-    monitor.send(&format!("43{number}[]"));
+    monitor.send(&format!("43{number}[{{\"paintedMs\":40}}]"));
     phone.event("scan:displayed");
     // A client that tells by an event sends the traceparent of `navigate` along.
     phone.emit("scanOrder", &scan);
@@ -212,6 +212,15 @@ fn what_a_monitor_shows_is_in_the_trace_and_the_flow_of_its_scan() {
     }
     let news = all.iter().filter(|s| s.name == "send scan:displayed");
     assert_eq!(news.count(), 2);
+    // The first monitor said how long it had taken.
+    let shown: Vec<&Span> = all
+        .iter()
+        .filter(|s| s.name == "display navigate")
+        .collect();
+    assert_eq!(shown.len(), 1);
+    assert_eq!(hex(&shown[0].trace_id), TRACE);
+    let took = shown[0].end_time_unix_nano - shown[0].start_time_unix_nano;
+    assert!((39_900_000..40_100_000).contains(&took), "{took} ns");
 
     let path = format!("/api/flows/{}", ack["flow"].as_str().unwrap());
     let body: Value = serde_json::from_str(&server.body(&path, "")).unwrap();
