@@ -4,7 +4,7 @@ use crate::{
     accounts::{Accounts, TokenRenew},
     clock,
     event::{RoomChange, SessionId, milliseconds},
-    gateway::{Canary, Family, Front, Gateway, Listener, Table},
+    gateway::{Canary, Family, Front, Gateway, Listener, Table, certified},
     guard::{KeySet, Keyed, Revoked, Verifier},
     http::{Http, Sources},
     jobs::Jobs,
@@ -76,7 +76,9 @@ impl App {
                     format!("{name}: {address} cannot be bound ({e}); for example {name}=3001")
                 })
         };
+        let tls = server.tls.as_ref().map(certified).transpose()?;
         let (address, public) = bind("PORT", server.listen)?;
+        let public = public.secured(tls);
         let admin = match server.admin {
             Some(address) => Some(bind("ADMIN_ADDR", address)?.1),
             None => None,

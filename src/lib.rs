@@ -15,6 +15,7 @@
 pub mod accounts;
 pub mod app;
 pub mod clock;
+pub mod dev;
 pub mod event;
 pub mod explain;
 pub mod gateway;

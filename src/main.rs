@@ -3,7 +3,7 @@
 use clap::{Parser, Subcommand, ValueEnum};
 use signalbox::{
     app::App,
-    clock,
+    clock, dev,
     explain::explain,
     guard::{Claims, Verifier},
     settings::{Env, Settings, parse_duration},
@@ -24,7 +24,11 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Runs the server (the default)
-    Serve,
+    Serve {
+        /// Speak TLS with a certificate of its own, so that a phone may use its camera (development)
+        #[arg(long)]
+        dev_tls: bool,
+    },
     /// Prints a token that the server accepts
     Token {
         /// Device role in the token
@@ -73,8 +77,9 @@ impl Role {
 const LAST_EXPORTS: Duration = Duration::from_secs(2);
 
 fn main() -> ExitCode {
-    let run = match Cli::parse().command.unwrap_or(Command::Serve) {
-        Command::Serve => settings().and_then(|settings| serve(&settings)),
+    let serving = Command::Serve { dev_tls: false };
+    let run = match Cli::parse().command.unwrap_or(serving) {
+        Command::Serve { dev_tls } => serve(dev_tls),
         Command::Token { role, sub, ttl } => token(role, &sub, ttl).map(|token| say(&token)),
         Command::Explain { code, url, token } => {
             explain_flow(&code, &url, token).map(|told| say(told.trim_end()))
@@ -98,9 +103,12 @@ fn say(text: &str) {
     let _ = writeln!(std::io::stdout(), "{text}");
 }
 
-fn settings() -> Result<Settings, String> {
+/// The settings, and whether others know the secret by which tokens are signed: the server does.
+fn settings() -> Result<(Settings, bool), String> {
     let env = Env::load(Path::new(".env")).map_err(|e| e.to_string())?;
-    Settings::read(&env).map_err(|e| e.to_string())
+    let mut settings = Settings::read(&env).map_err(|e| e.to_string())?;
+    let known = !settings.auth.generated || dev::recall_secret(&mut settings);
+    Ok((settings, known))
 }
 
 fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<String, String> {
@@ -121,25 +129,28 @@ fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<Str
 const MOMENT: Duration = Duration::from_mins(1);
 
 fn explain_flow(code: &str, url: &str, token: Option<String>) -> Result<String, String> {
-    let settings = settings()?;
+    let (settings, known) = settings()?;
     let token = match token {
-        None if !settings.auth.generated => {
-            Some(sign(&settings, Role::Admin.as_str(), "explain", MOMENT)?)
-        }
+        None if known => Some(sign(&settings, Role::Admin.as_str(), "explain", MOMENT)?),
         given => given,
     };
     explain(code, url, token.as_deref())
 }
 
 fn token(role: Role, sub: &str, ttl: Duration) -> Result<String, String> {
-    let settings = settings()?;
-    if settings.auth.generated {
+    let (settings, known) = settings()?;
+    if !known {
         return Err("SOCKET_JWT_SECRET: is needed to sign a token that a running server accepts; for example SOCKET_JWT_SECRET=$(openssl rand -hex 32)".to_owned());
     }
     sign(&settings, role.as_str(), sub, ttl)
 }
 
-fn serve(settings: &Settings) -> Result<(), String> {
+fn serve(dev_tls: bool) -> Result<(), String> {
+    let (mut settings, known) = settings()?;
+    if dev_tls {
+        dev::secure(&mut settings)?;
+    }
+    let settings = &settings;
     // Before the runtime: threads of the exporters inherit nothing of it.
     let (telemetry, guard) = Telemetry::start(settings)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -149,9 +160,13 @@ fn serve(settings: &Settings) -> Result<(), String> {
         .map_err(|e| format!("the runtime did not start: {e}"))?;
     let served = runtime.block_on(async {
         let app = App::build(settings, telemetry).await?;
+        if !known {
+            // Failing, the next run makes one up as well.
+            let _ = dev::keep_secret(settings);
+        }
         let stop = stop_signal().map_err(|e| format!("signals: {e}"))?;
         announce(settings, &app)?;
-        app.run_until_stopped(stop).await;
+        Box::pin(app.run_until_stopped(stop)).await;
         Ok(())
     });
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -198,31 +213,41 @@ fn announce(settings: &Settings, app: &App) -> Result<(), String> {
             "/metrics and /status are open to everybody. Set METRICS_TOKEN, or ADMIN_ADDR to a private address."
         );
     }
+    let scheme = settings.server.tls.as_ref().map_or("http", |_| "https");
+    let port = address.port();
     say(&format!(
-        "Signalbox {} listens on http://{address}",
+        "Signalbox {} listens on {scheme}://{address}",
         env!("CARGO_PKG_VERSION")
     ));
+    if settings.server.production() {
+        return Ok(());
+    }
+    say(&format!(
+        r"
+  See it work     http://localhost:{port}            a monitor, a phone and a call, in your browser
+  See inside      http://localhost:{port}/console    every scan, step by step; numbers on /metrics
+"
+    ));
+    match &settings.pages.origin {
+        Some(origin) => say(&format!(
+            "With a phone on the same network, scan this; it has to accept a certificate that nobody else has signed:\n\n{}\n  {origin}\n",
+            dev::qr_code(origin)
+        )),
+        None => say("  A phone's camera needs HTTPS: signalbox serve --dev-tls\n"),
+    }
     if !settings.auth.generated {
         return Ok(());
     }
-    let port = address.port();
     let day = Duration::from_hours(24);
     let phone = sign(settings, "mobile", "demo-phone", day)?;
     let monitor = sign(settings, "monitor", "demo-monitor", day)?;
     say(&format!(
-        r"
-No SOCKET_JWT_SECRET is set, so one was made up for this run. Two tokens that are good for a day:
+        r"No SOCKET_JWT_SECRET is set, so one was made up and is kept in {}. Two tokens for your own clients, good for a day:
 
   phone    {phone}
   monitor  {monitor}
-
-Paste the first line into one Node console (npm install socket.io-client, node), the second into another:
-
-  m = require('socket.io-client')('http://localhost:{port}', {{ auth: {{ token: '{monitor}' }} }}); m.emit('registerClient', {{ role: 'monitor' }}); m.emit('joinSession', {{ sessionId: 'demo' }}); m.on('navigate', console.log)
-  p = require('socket.io-client')('http://localhost:{port}', {{ auth: {{ token: '{phone}' }} }}); p.emit('registerClient', {{ role: 'mobile' }}); p.emit('joinSession', {{ sessionId: 'demo' }}); p.emit('scanOrder', {{ sessionId: 'demo', orderNo: 'A-1', ts: Date.now() }}, console.log)
-
-See it: http://localhost:{port}/console and http://localhost:{port}/metrics
-"
+",
+        settings.store.data_dir.display()
     ));
     Ok(())
 }

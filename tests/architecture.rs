@@ -17,6 +17,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("settings", &[]),
     ("event", &["settings"]),
     ("clock", &["event"]),
+    ("dev", &["settings"]),
     ("explain", &["event"]),
     ("guard", &["event", "settings"]),
     ("live", &["event", "settings"]),

@@ -48,6 +48,16 @@ pub(super) fn username(text: &str) -> Result<&str, Refusal> {
     }
 }
 
+/// The name that a visitor without an account made up.
+pub(super) fn visitor(name: &str) -> Result<&str, Refusal> {
+    let fine = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    if (8..=32).contains(&name.len()) && name.chars().all(fine) {
+        Ok(name)
+    } else {
+        Err(wrong("name must have 8 to 32 lower-case letters or digits"))
+    }
+}
+
 /// A new password.
 pub(super) fn password(text: &str) -> Result<(), Refusal> {
     if PASSWORD_CHARS.contains(&text.chars().count()) {

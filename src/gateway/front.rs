@@ -8,8 +8,9 @@
 
 use super::{
     Engine,
-    listener::{Caller, Stream},
+    listener::Caller,
     transport::{SidSeal, TransportHandle, cut},
+    wire::Wire,
 };
 use crate::{
     event::{Code, SocketId, Text, WireError},
@@ -365,18 +366,18 @@ impl Front {
         let connection = caller.connection.clone();
         tokio::spawn(async move {
             let Ok(upgraded) = upgrade.await else { return };
-            let Ok(parts) = upgraded.downcast::<TokioIo<Stream>>() else {
+            let Ok(parts) = upgraded.downcast::<TokioIo<Wire>>() else {
                 return;
             };
-            let mut stream = parts.io.into_inner();
-            stream.prepend(&parts.read_buf);
+            let mut wire = parts.io.into_inner();
+            wire.prepend(&parts.read_buf);
             if moves {
                 handle.upgraded(connection.clone());
             }
-            stream.carry(handle);
+            wire.carry(handle);
             // This lasts as long as the session does, unless that ends before it has moved here: then
             // nobody else would close the connection.
-            if engine.call((stream, bare)).await.is_err() {
+            if engine.call((wire, bare)).await.is_err() {
                 cut(&connection);
             }
         });

@@ -3,13 +3,16 @@
 //! `TCP_NODELAY` (an answer never waits for an acknowledgement), `TCP_USER_TIMEOUT` and a write limit (a
 //! client that does not read is cut), a limit for request headers (a client that does not write is, too).
 
-use super::transport::{TransportHandle, cut};
+use super::{
+    tls,
+    transport::{TransportHandle, cut},
+    wire::Wire,
+};
 use crate::{
     event::{Component, FailureKind},
     telemetry::{RejectReason, Telemetry},
 };
 use axum::body::Body;
-use bytes::Bytes;
 use http::{Request, Response};
 use hyper::{server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -32,6 +35,7 @@ use tokio::{
     sync::watch,
     time::Sleep,
 };
+use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tower::{Service, util::ServiceExt};
 
 /// Data that was sent and not acknowledged for this long ends a connection.
@@ -57,6 +61,7 @@ pub struct Caller {
 #[derive(Debug)]
 pub struct Listener {
     tcp: TcpListener,
+    tls: Option<Arc<ServerConfig>>,
     telemetry: Arc<Telemetry>,
 }
 
@@ -79,8 +84,16 @@ impl Listener {
         socket.listen(4096)?;
         Ok(Self {
             tcp: TcpListener::from_std(socket.into())?,
+            tls: None,
             telemetry,
         })
+    }
+
+    /// Speaks TLS with everybody but this machine itself, which may still speak plainly.
+    #[must_use]
+    pub fn secured(mut self, tls: Option<Arc<ServerConfig>>) -> Self {
+        self.tls = tls;
+        self
     }
 
     /// Where it listens.
@@ -150,28 +163,41 @@ impl Listener {
             connection: tcp.clone(),
         };
         let asked = Arc::new(AtomicBool::new(false));
-        let stream = TokioIo::new(Stream {
+        let stream = Stream {
             tcp,
-            prefix: Bytes::new(),
             session: None,
             stalled: None,
             more: false,
             asked: asked.clone(),
             telemetry: self.telemetry.clone(),
-        });
-        let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
-            let mut request = request.map(Body::new);
-            request.extensions_mut().insert(caller.clone());
-            site.clone().oneshot(request)
-        });
-        let http = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(HEADER_LIMIT)
-            .max_buf_size(HEADER_BYTES)
-            .serve_connection(stream, answer)
-            .with_upgrades();
+        };
         let telemetry = self.telemetry.clone();
+        let tls = self.tls.clone();
         tokio::spawn(async move {
+            let (wire, elsewhere) = match tls {
+                None => (Wire::plain(stream), false),
+                Some(tls) => match speak(stream, address, tls, &telemetry).await {
+                    Some(spoken) => spoken,
+                    None => return,
+                },
+            };
+            let answer = service_fn(move |request: Request<hyper::body::Incoming>| {
+                let mut request = request.map(Body::new);
+                let site = site.clone();
+                request.extensions_mut().insert(caller.clone());
+                async move {
+                    if elsewhere {
+                        return Ok(tls::redirect(&request));
+                    }
+                    site.oneshot(request).await
+                }
+            });
+            let http = http1::Builder::new()
+                .timer(TokioTimer::new())
+                .header_read_timeout(HEADER_LIMIT)
+                .max_buf_size(HEADER_BYTES)
+                .serve_connection(TokioIo::new(wire), answer)
+                .with_upgrades();
             let mut http = std::pin::pin!(http);
             let ended = tokio::select! {
                 ended = http.as_mut() => ended,
@@ -197,11 +223,43 @@ impl Listener {
     }
 }
 
+/// Finds out whether a client speaks TLS, and then speaks it as well. Who does not and comes from elsewhere is
+/// to be redirected. Nothing when that fails: it was counted.
+async fn speak(
+    stream: Stream,
+    from: SocketAddr,
+    tls: Arc<ServerConfig>,
+    telemetry: &Telemetry,
+) -> Option<(Wire, bool)> {
+    let spoken = async {
+        let mut first = [0];
+        if stream.tcp.peek(&mut first).await? == 1 && first != [tls::HANDSHAKE] {
+            let elsewhere = !tls::is_local(from, stream.tcp.local_addr().ok());
+            return io::Result::Ok((Wire::plain(stream), elsewhere));
+        }
+        Ok((
+            Wire::tls(TlsAcceptor::from(tls).accept(stream).await?),
+            false,
+        ))
+    };
+    let metrics = &telemetry.metrics;
+    match tokio::time::timeout(HEADER_LIMIT, spoken).await {
+        Ok(Ok(spoken)) => Some(spoken),
+        // Also whoever does not trust the certificate, and says so.
+        Ok(Err(_)) => {
+            metrics.reject(RejectReason::Protocol);
+            None
+        }
+        Err(_) => {
+            metrics.reject(RejectReason::Timeout);
+            None
+        }
+    }
+}
+
 /// A connection whose writes must make progress. It can be cut from outside through the shared socket.
 pub(super) struct Stream {
     tcp: Arc<TcpStream>,
-    /// Read by HTTP beyond the upgrade request.
-    prefix: Bytes,
     /// The session that it carries, once it is a WebSocket.
     session: Option<Arc<TransportHandle>>,
     stalled: Option<Pin<Box<Sleep>>>,
@@ -213,12 +271,6 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    /// Bytes that were read already come first.
-    pub(super) fn prepend(&mut self, bytes: &[u8]) {
-        // A copy: the original is a slice of a buffer that would live as long as the connection.
-        self.prefix = Bytes::copy_from_slice(bytes);
-    }
-
     /// From now on it carries this session.
     pub(super) fn carry(&mut self, session: Arc<TransportHandle>) {
         self.session = Some(session);
@@ -266,11 +318,6 @@ impl AsyncRead for Stream {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        if !self.prefix.is_empty() {
-            let now = self.prefix.len().min(buffer.remaining());
-            buffer.put_slice(&self.prefix.split_to(now));
-            return Poll::Ready(Ok(()));
-        }
         if std::mem::take(&mut self.more) {
             cx.waker().wake_by_ref();
             return Poll::Pending;

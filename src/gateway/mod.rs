@@ -11,12 +11,15 @@ mod namespace;
 mod outbox;
 mod peer;
 mod table;
+mod tls;
 mod transport;
+mod wire;
 
 pub use canary::Canary;
 pub use front::Front;
 pub use listener::{Caller, Listener};
 pub use table::{Family, Table};
+pub use tls::certified;
 
 use crate::{
     event::{

@@ -6,7 +6,13 @@ use super::{
     extract::{Address, Bearer, Body},
     timestamp::timestamp,
 };
-use crate::{accounts::LoggedIn, clock, guard::bearer, store::StoredUser};
+use crate::{
+    accounts::LoggedIn,
+    clock,
+    event::{Code, Text},
+    guard::bearer,
+    store::StoredUser,
+};
 use axum::{
     Json,
     extract::State,
@@ -125,6 +131,36 @@ impl From<LoggedIn> for Login {
     }
 }
 
+/// Who wants to try the server out.
+#[derive(Deserialize, ToSchema)]
+#[schema(example = json!({ "name": "k3j9x2m4p8" }))]
+pub(super) struct Visitor {
+    /// Made up by the client, who keeps it: 8 to 32 lower-case letters and digits.
+    #[schema(min_length = 8, max_length = 32, pattern = "^[a-z0-9]{8,32}$")]
+    name: String,
+}
+
+/// What a visitor gets.
+#[derive(Serialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Visit {
+    /// The same as `accessToken`.
+    token: String,
+    /// Opens sockets and `/api`.
+    access_token: String,
+    /// How long it is good for, in seconds.
+    expires_in: u64,
+    user: VisitingUser,
+}
+
+/// A user without an account.
+#[derive(Serialize, ToSchema)]
+struct VisitingUser {
+    /// `demo-` and the name.
+    id: String,
+    username: String,
+}
+
 /// It was done.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Done {
@@ -201,4 +237,27 @@ pub(super) async fn me(
 ) -> Result<Json<Account>, ApiError> {
     let user = http.accounts.me(&who).await;
     Ok(Json(user.map_err(|e| ApiError::account(&http, e))?.into()))
+}
+
+/// Lets somebody in without an account, to try the server out. In development only.
+#[utoipa::path(post, path = "/api/auth/demo", tag = "accounts", request_body = Visitor,
+    responses((status = 200, body = Visit, description = "A token"), AccountErrors, (status = 404, body = super::error::ErrorBody, description = "NOT_FOUND: this server is in production")))]
+pub(super) async fn demo(
+    State(http): State<Arc<Http>>,
+    Body(visitor): Body<Visitor>,
+) -> Result<Json<Visit>, ApiError> {
+    if http.settings.server.production() {
+        return Err(ApiError::new(&http, Code::NotFound, Text::UnknownPath));
+    }
+    let visit = http.accounts.demo(&visitor.name, clock::now());
+    let visit = visit.map_err(|e| ApiError::account(&http, e))?;
+    Ok(Json(Visit {
+        token: visit.token.clone(),
+        access_token: visit.token,
+        expires_in: visit.expires_in.as_secs(),
+        user: VisitingUser {
+            username: visit.user.clone(),
+            id: visit.user,
+        },
+    }))
 }

@@ -33,19 +33,25 @@ pub(super) async fn observe(
         .find(|r| Some(r.as_str()) == path && request.method().as_str() == r.method())
         .unwrap_or(HttpRoute::Other);
     let response = next.run(request).await;
+    // Files say themselves what they are.
+    let route = response.extensions().get().copied().unwrap_or(route);
     http.telemetry
         .metrics
         .http(route, response.status().as_u16(), began.elapsed());
     response
 }
 
-/// The headers that helmet sets by default, with a policy that fits answers which load nothing.
-pub(super) async fn security_headers(request: Request, next: Next) -> Response {
+/// What pages may load and do: their own server's things alone.
+pub(super) const POLICY: &str = "default-src 'self'; base-uri 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; script-src 'self'; script-src-attr 'none'; style-src 'self'; connect-src 'self' ws: wss:";
+
+/// The headers that helmet sets by default.
+pub(super) async fn security_headers(
+    State(http): State<Arc<Http>>,
+    request: Request,
+    next: Next,
+) -> Response {
     const HEADERS: [(&str, &str); 11] = [
-        (
-            "content-security-policy",
-            "default-src 'self'; base-uri 'self'; font-src 'self'; form-action 'self'; frame-ancestors 'self'; img-src 'self' data:; object-src 'none'; script-src 'self'; script-src-attr 'none'; style-src 'self'; connect-src 'self' ws: wss:",
-        ),
+        ("content-security-policy", POLICY),
         ("cross-origin-opener-policy", "same-origin"),
         ("cross-origin-resource-policy", "same-origin"),
         ("origin-agent-cluster", "?1"),
@@ -62,6 +68,10 @@ pub(super) async fn security_headers(request: Request, next: Next) -> Response {
     ];
     let mut response = next.run(request).await;
     for (name, value) in HEADERS {
+        // Whoever has promised to come back by TLS alone never hears of a certificate that is not trusted.
+        if name == "strict-transport-security" && http.settings.pages.origin.is_some() {
+            continue;
+        }
         response
             .headers_mut()
             .entry(HeaderName::from_static(name))

@@ -2,7 +2,6 @@
 
 mod accounts;
 mod admin;
-mod console;
 mod error;
 mod extract;
 mod flows;
@@ -10,6 +9,7 @@ mod health;
 mod layers;
 mod metrics;
 mod openapi;
+mod pages;
 mod pairing;
 mod queue;
 mod rooms;
@@ -168,6 +168,7 @@ impl Http {
             .routes(routes!(accounts::refresh))
             .routes(routes!(accounts::logout))
             .routes(routes!(accounts::me))
+            .routes(routes!(accounts::demo))
             .routes(routes!(pairing::pair))
             .routes(routes!(rooms::rooms))
             .routes(routes!(rooms::room))
@@ -197,9 +198,10 @@ impl Http {
                     self.clone(),
                     layers::admins_only,
                 ));
-            let page = OpenApiRouter::from(console::routes());
+            let page = OpenApiRouter::from(pages::console(&self.settings));
             routes = routes.merge(guarded).merge(inside).merge(page);
         }
+        routes = routes.merge(OpenApiRouter::from(pages::routes(&self.settings)));
         let (routes, document) = routes.split_for_parts();
         let document = document.to_json().unwrap_or_default().into();
         routes
@@ -214,7 +216,10 @@ impl Http {
                 self.clone(),
                 layers::observe,
             ))
-            .layer(middleware::from_fn(layers::security_headers))
+            .layer(middleware::from_fn_with_state(
+                self.clone(),
+                layers::security_headers,
+            ))
             .with_state(self.clone())
     }
 }

@@ -6,6 +6,7 @@ mod auth;
 mod env;
 mod fault;
 mod limits;
+mod pages;
 mod queue;
 mod rtc;
 mod scan;
@@ -17,10 +18,11 @@ pub use auth::{Auth, Jwks};
 pub use env::{Env, SettingError, parse_duration};
 pub use fault::{EventFault, Fault, LedgerFault};
 pub use limits::{Limits, Rate};
+pub use pages::{ORDER_NO, Pages};
 pub use queue::Queue;
 pub use rtc::Rtc;
 pub use scan::{Scan, WithoutStore};
-pub use server::{Language, Profile, Server};
+pub use server::{Language, Profile, Server, Tls};
 pub use store::{Database, Store};
 pub use telemetry::{Console, Telemetry};
 
@@ -39,6 +41,8 @@ pub struct Settings {
     pub rtc: Rtc,
     /// Waiting queues, seats, and how long users are remembered.
     pub queue: Queue,
+    /// What the pages are told.
+    pub pages: Pages,
     /// Where what must last is kept.
     pub store: Store,
     /// Logs, metrics, traces and error reports.
@@ -61,6 +65,7 @@ impl Settings {
             scan: Scan::read(env)?,
             rtc: Rtc::read(env)?,
             queue: Queue::read(env)?,
+            pages: Pages::read(env)?,
             store: Store::read(env)?,
             telemetry: Telemetry::read(env, server.profile)?,
             fault: Fault::read(env, server.profile)?,
@@ -124,6 +129,7 @@ mod tests {
             ("QUEUE_THRESHOLD", "many"),
             ("SEAT_HOLD", "-5m"),
             ("SEATS_PER_USER", "0"),
+            ("ORDER_URL_TEMPLATE", "https://example.com/orders"),
         ] {
             let error = Settings::read(&Env::from_pairs([(name, value)]))
                 .expect_err(name)

@@ -34,7 +34,7 @@ impl Scan {
                 Duration::from_mins(10),
                 "10m",
             )?,
-            pairing_url: env.text("PAIRING_URL_BASE").unwrap_or("/pair").to_owned(),
+            pairing_url: env.text("PAIRING_URL_BASE").unwrap_or("/scan").to_owned(),
             without_store: match env.text("SCAN_WITHOUT_STORE").unwrap_or("relay") {
                 "relay" => WithoutStore::Relay,
                 "refuse" => WithoutStore::Refuse,

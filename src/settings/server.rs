@@ -3,6 +3,7 @@
 use super::{Env, SettingError};
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -24,6 +25,15 @@ pub enum Language {
     Ko,
 }
 
+/// What the server shows that it is the one it says, both in PEM.
+#[derive(Debug, Clone)]
+pub struct Tls {
+    /// The certificate and those between it and a root.
+    pub cert: PathBuf,
+    /// Its private key.
+    pub key: PathBuf,
+}
+
 /// Where and how the server listens.
 #[derive(Debug, Clone)]
 pub struct Server {
@@ -35,6 +45,8 @@ pub struct Server {
     pub profile: Profile,
     /// Language of client-facing messages.
     pub language: Language,
+    /// Certificate and key, where the server speaks TLS itself.
+    pub tls: Option<Tls>,
     /// Origins that browsers may come from; `*` lets any in.
     pub origins: Vec<String>,
     /// How many proxies in front are trusted to append to `X-Forwarded-For`.
@@ -96,6 +108,7 @@ impl Server {
             admin,
             profile,
             language,
+            tls: tls(env)?,
             origins: origins(env, profile)?,
             trusted_proxy_hops: env.number("TRUSTED_PROXY_HOPS", 0, 0..=10, "1")?,
             ping_interval: env.duration("PING_INTERVAL", Duration::from_secs(25), "25s")?,
@@ -116,6 +129,26 @@ impl Server {
 /// waking up than it takes over (docs/PERFORMANCE.md).
 fn half_the_cores() -> usize {
     std::thread::available_parallelism().map_or(1, |cores| cores.get().div_ceil(2))
+}
+
+fn tls(env: &Env) -> Result<Option<Tls>, SettingError> {
+    let (cert, key) = (env.text("TLS_CERT"), env.text("TLS_KEY"));
+    let lone = |name, example| {
+        Err(SettingError::new(
+            name,
+            "is needed as well: certificate and key belong together",
+            example,
+        ))
+    };
+    match (cert, key) {
+        (Some(cert), Some(key)) => Ok(Some(Tls {
+            cert: cert.into(),
+            key: key.into(),
+        })),
+        (None, None) => Ok(None),
+        (None, Some(_)) => lone("TLS_CERT", "/etc/signalbox/cert.pem"),
+        (Some(_), None) => lone("TLS_KEY", "/etc/signalbox/key.pem"),
+    }
 }
 
 const EXAMPLE: &str = "https://app.example.com,https://monitor.example.com";

@@ -125,6 +125,8 @@ label! {
         Metrics = "/metrics",
         /// `/console`
         Console = "/console",
+        /// The other pages, and what belongs to them.
+        Pages = "pages",
         /// `/api/flows`
         Flows = "/api/flows",
         /// `/api/flows/{id}`
@@ -145,6 +147,8 @@ label! {
         Logout = "/api/auth/logout",
         /// `/api/auth/me`
         Me = "/api/auth/me",
+        /// `/api/auth/demo`
+        Demo = "/api/auth/demo",
         /// `/api/pair`
         Pair = "/api/pair",
         /// `/api/ice-servers`
@@ -184,6 +188,7 @@ impl HttpRoute {
             | Self::Login
             | Self::Refresh
             | Self::Logout
+            | Self::Demo
             | Self::Pair
             | Self::QueueCheck
             | Self::QueueLeave

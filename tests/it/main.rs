@@ -17,6 +17,7 @@ mod ledger;
 mod limits;
 mod live;
 mod operations;
+mod pages;
 mod polling;
 mod postgres;
 mod scan_faults;
