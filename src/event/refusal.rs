@@ -24,6 +24,25 @@ pub enum Code {
 }
 
 impl Code {
+    /// All of them.
+    pub const ALL: [Self; 15] = [
+        Self::ValidationError,
+        Self::AuthError,
+        Self::TokenExpired,
+        Self::Forbidden,
+        Self::NotFound,
+        Self::RoomFull,
+        Self::Conflict,
+        Self::RateLimit,
+        Self::PayloadTooLarge,
+        Self::UnknownEvent,
+        Self::Unavailable,
+        Self::InvalidToken,
+        Self::SidMismatch,
+        Self::PairingFailed,
+        Self::Internal,
+    ];
+
     /// The code on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -11,6 +11,7 @@
 )]
 
 mod catalogue;
+mod events;
 mod flows;
 mod hostile;
 mod ledger;
