@@ -493,20 +493,19 @@ impl Gateway {
 }
 
 /// An event as a client would send it.
-/// What a client may say in an acknowledgement.
+/// What a client may say in an acknowledgement: an object. Of a type with one field serde would take a list as well.
 #[derive(Default, Deserialize)]
-struct Said {
-    /// How long it took, from the packet to the paint.
-    #[serde(rename = "paintedMs", default)]
-    painted_ms: Option<f64>,
-}
+#[serde(transparent)]
+struct Said(serde_json::Map<String, serde_json::Value>);
 
 impl Said {
     /// As if the client had sent `event` by itself.
     fn as_event(&self, (event, answer): (EventName, Payload)) -> Value {
         let name = event.as_str();
         let answer = answer.raw().get();
-        let json = match (self.painted_ms, answer.strip_suffix('}')) {
+        // How long it took, from the packet to the paint.
+        let painted = self.0.get("paintedMs").and_then(serde_json::Value::as_f64);
+        let json = match (painted, answer.strip_suffix('}')) {
             (Some(ms), Some(open)) => format!("[\"{name}\",{open},\"paintedMs\":{ms}}}]"),
             _ => format!("[\"{name}\",{answer}]"),
         };

@@ -70,16 +70,11 @@ impl ClientEvent<QueueServices> for JoinEvent {
             event_id: event,
             user_count: moved.users,
         };
-        // The caller is in the room when this is sent.
-        let told = if moved.tell {
-            Target::Room(room.clone())
-        } else {
-            Target::Caller
-        };
+        let news = joined_info(&room, event, &moved);
         Ok(Decision::reply(&reply)
             .then(Effect::Enter(room))
             .then(Effect::Enter(Room::User(cx.identity.user_id())))
-            .then(room_info(told, event, moved.users)))
+            .then(news))
     }
 }
 
@@ -268,6 +263,17 @@ fn left(event: &EventId) -> Left<'_> {
         success: true,
         event_id: event,
     }
+}
+
+/// How many look at an event, for whoever came in and, now and then, for the others there. To be sent when it
+/// is in the room.
+pub(super) fn joined_info(room: &Room, event: &EventId, moved: &Moved) -> Effect {
+    let to = if moved.tell {
+        Target::Room(room.clone())
+    } else {
+        Target::Caller
+    };
+    room_info(to, event, moved.users)
 }
 
 /// How many look at an event.

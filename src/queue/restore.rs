@@ -1,7 +1,7 @@
 //! Bringing a user back to where it was: before anything else that its new socket does.
 
 use super::{
-    handle::{EVERYWHERE, QueueServices},
+    handle::{EVERYWHERE, QueueServices, joined_info},
     payload::{QueueStatus, SessionRestored},
 };
 use crate::{
@@ -76,8 +76,12 @@ impl QueueServices {
             record.seats.clone().map(|e| (Room::Seats(e.clone()), e)),
         ];
         let mut decision = decision.then(Effect::Enter(Room::User(user.clone())));
+        let mut looking = None;
         for (room, event) in places.into_iter().flatten() {
-            self.enter(cx, &room, &event)?;
+            let moved = self.enter(cx, &room, &event)?;
+            if let Room::Event(_) = room {
+                looking = Some(joined_info(&room, &event, &moved));
+            }
             // Whoever was let in hears no more of the line.
             if !matches!(room, Room::Queue(_)) {
                 decision = decision.then(Effect::Enter(room));
@@ -100,6 +104,7 @@ impl QueueServices {
             PushName::SessionRestored,
             &news,
         ));
+        decision.effects.extend(looking);
         if let Some((event, arrived)) = back {
             decision = decision.then(Effect::emit(
                 Target::Caller,

@@ -289,7 +289,7 @@ describe('joining with lastSeq', () => {
     await until('all of them', () => live.seen.length >= 10);
     const { seen, joined } = await joins(server, 'monitor', { sessionId: 'replay', lastSeq: 4, epoch: acks[0].epoch });
     assert.deepEqual(joined, {
-      sessionId: 'replay', status: { isActive: true, hasMobile: true, hasMonitor: true }, epoch: acks[0].epoch, seq: 10, recovered: true,
+      sessionId: 'replay', status: { isActive: true, hasMobile: true, hasMonitor: true }, epoch: acks[0].epoch, seq: 10, lastSeq: 4, recovered: true,
     });
     await until('the later ones', () => seen.length >= 6);
     assert.deepEqual(seen, live.seen.slice(4).map((n) => ({ ...n, replayed: true })));

@@ -52,6 +52,20 @@ describe('a user who comes back', { concurrency: true }, () => {
     server = await start({ QUEUE_THRESHOLD: '1' });
   });
 
+  it('is seen by those who stayed, and sees them', async () => {
+    const eventId = fresh('looking');
+    const stays = await connect(server);
+    await done(stays, 'join-event', { eventId });
+    const leaves = await connect(server);
+    await done(leaves, 'join-event', { eventId });
+    await until('both to be seen', () => heard(stays, 'room-info').at(-1)?.userCount === 2);
+    leaves.close();
+    await until('one to be seen', () => heard(stays, 'room-info').at(-1)?.userCount === 1);
+    const { socket } = await comeBack(server, leaves.user);
+    assert.deepEqual(heard(socket, 'room-info'), [{ eventId, userCount: 2 }]);
+    await until('both to be seen again', () => heard(stays, 'room-info').at(-1)?.userCount === 2);
+  });
+
   it('gets nothing the first time', async () => {
     const before = (await server.metrics())['signalbox_session_restores_total{result="unknown"}'];
     for (const namespace of ['', '/queue']) {

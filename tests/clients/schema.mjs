@@ -5,7 +5,8 @@ import { fileURLToPath } from 'node:url';
 import Ajv from 'ajv/dist/2020.js';
 
 const docs = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../../docs');
-const schema = JSON.parse(fs.readFileSync(path.join(docs, 'events.json'), 'utf8'));
+/** docs/events.json as it is. */
+export const schema = JSON.parse(fs.readFileSync(path.join(docs, 'events.json'), 'utf8'));
 
 /** Clients are to ignore what they do not know. The server is not to send what nobody knows. */
 function closed(given) {
