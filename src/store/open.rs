@@ -4,7 +4,7 @@ use super::{Pool, Seen, Store, StoreError, file_ledger::FileLedger};
 use crate::settings::{self, Database};
 use parking_lot::Mutex;
 use sqlx::{
-    ConnectOptions,
+    ConnectOptions, SqlitePool,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
@@ -13,7 +13,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     path::Path,
     sync::atomic::{AtomicBool, Ordering},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
@@ -24,6 +24,8 @@ static POSTGRES: Migrator = sqlx::migrate!("./migrations/postgres");
 const SQLITE_CONNECTIONS: u32 = 4;
 /// A file up to this size is checked from end to end at start.
 const CHECKED_BYTES: u64 = 64 << 20;
+/// A file that takes longer to open is not usable.
+const OPENING: Duration = Duration::from_secs(10);
 /// Migrations may take longer than operations.
 const MIGRATION_LIMIT: Duration = Duration::from_mins(5);
 
@@ -158,6 +160,7 @@ async fn sqlite(
     let unusable = |error: &sqlx::Error| {
         let said = match error {
             sqlx::Error::Database(said) => said.message().to_owned(),
+            sqlx::Error::PoolTimedOut => "it does not open in time".to_owned(),
             _ => "it cannot be opened".to_owned(),
         };
         wrong(&format!("{shown} is not usable ({said})"))
@@ -165,9 +168,8 @@ async fn sqlite(
     let pool = SqlitePoolOptions::new()
         .max_connections(SQLITE_CONNECTIONS)
         .acquire_timeout(settings.pool_wait)
-        .connect_with(options)
-        .await
-        .map_err(|e| unusable(&e))?;
+        .connect_lazy_with(options);
+    opened(&pool).await.map_err(|e| unusable(&e))?;
     if std::fs::metadata(&file).is_ok_and(|m| m.len() <= CHECKED_BYTES) {
         let check = sqlx::query_scalar::<_, String>("PRAGMA quick_check(1)");
         match check.fetch_one(&pool).await {
@@ -223,6 +225,17 @@ fn postgres(settings: &settings::Store, options: Option<PgConnectOptions>) -> Re
         .acquire_timeout(settings.pool_wait)
         .connect_lazy_with(options);
     Ok(Pool::Postgres(pool))
+}
+
+/// Opens the file. At the start a busy machine may take longer than anybody is to wait for later.
+async fn opened(pool: &SqlitePool) -> Result<(), sqlx::Error> {
+    let end = Instant::now() + OPENING;
+    loop {
+        match pool.acquire().await {
+            Err(sqlx::Error::PoolTimedOut) if Instant::now() < end => {}
+            opened => return opened.map(drop),
+        }
+    }
 }
 
 fn unusable(error: MigrateError) -> Unusable {
