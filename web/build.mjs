@@ -1,15 +1,16 @@
 // Builds what the server carries: events.json -> types of the client, pages -> dist. `--check` builds nothing and names what is stale.
 import fs from 'node:fs';
 import path from 'node:path';
-import { fileURLToPath, pathToFileURL } from 'node:url';
+import { fileURLToPath } from 'node:url';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import * as esbuild from 'esbuild';
+import { generate } from './events.mjs';
 
 const web = path.dirname(fileURLToPath(import.meta.url));
 const dist = path.join(web, 'dist');
 
 /** Address of a page -> its source, from here. */
-const PAGES = {
+export const PAGES = {
   '/': 'pages/index.html',
   '/call': 'pages/call.html',
   '/console': 'console/index.html',
@@ -35,8 +36,7 @@ const REFERENCE = /(?<=\s(?:src|href)=")\/((?:pages|console)\/[\w.-]+)(?=")/g;
  * `minify: false` keeps it readable, for development.
  */
 export async function bundle({ minify = true } = {}) {
-  const sources = Object.entries(PAGES).filter(([, file]) => fs.existsSync(path.join(web, file)));
-  const pages = sources.map(([address, file]) => [address, fs.readFileSync(path.join(web, file), 'utf8')]);
+  const pages = Object.entries(PAGES).map(([address, file]) => [address, fs.readFileSync(path.join(web, file), 'utf8')]);
   const entryPoints = [...new Set(pages.flatMap(([, html]) => [...html.matchAll(REFERENCE)].map((found) => found[1])))].sort();
   const built = await esbuild.build({
     absWorkingDir: web,
@@ -162,9 +162,7 @@ function stale(files) {
 
 async function main() {
   const check = process.argv.includes('--check');
-  const events = path.join(web, 'events.mjs');
-  const { generate } = await import(pathToFileURL(events).href);
-  const generated = await generate({ check });
+  const generated = generate({ check });
   const files = await wanted();
   const { changed, extra } = stale(files);
   if (check) {

@@ -168,7 +168,6 @@ impl Http {
             .routes(routes!(accounts::refresh))
             .routes(routes!(accounts::logout))
             .routes(routes!(accounts::me))
-            .routes(routes!(accounts::demo))
             .routes(routes!(pairing::pair))
             .routes(routes!(rooms::rooms))
             .routes(routes!(rooms::room))
@@ -181,6 +180,10 @@ impl Http {
             .routes(routes!(queue::clear))
             .routes(routes!(queue::seats, queue::mark))
             .layer(DefaultBodyLimit::max(MOST_BODY));
+        if !self.settings.server.production() {
+            let visits = OpenApiRouter::new().routes(routes!(accounts::demo));
+            routes = routes.merge(visits.layer(DefaultBodyLimit::max(MOST_BODY)));
+        }
         if operations {
             let guarded = OpenApiRouter::new()
                 .routes(routes!(health::status))

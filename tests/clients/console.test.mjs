@@ -1,12 +1,11 @@
 // The console in a real browser, on a real server: what an engineer finds there, and what a hostile client cannot do.
 import assert from 'node:assert/strict';
 import { execFile } from 'node:child_process';
-import fs from 'node:fs';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import { chromium } from 'playwright-core';
+import { NOTHING, launch, watch } from './browser.mjs';
 import { inSession, startServer, token, until } from './server.mjs';
 
 const root = path.resolve(path.dirname(fileURLToPath(import.meta.url)), '../..');
@@ -15,13 +14,6 @@ const QUIET = { CANARY_INTERVAL: 'off' };
 const PRODUCTION = { ...QUIET, NODE_ENV: 'production', CORS_ORIGINS: 'https://shop.example' };
 const MARKUP = '<img src=x onerror=window.harmed=1><script>window.harmed=1</script>';
 
-function browserPath() {
-  const inPath = process.env.PATH.split(path.delimiter).map((dir) => path.join(dir, 'chromium'));
-  const found = process.env.CHROMIUM_BIN ?? inPath.find((file) => fs.existsSync(file));
-  assert.ok(found, 'these tests need chromium, in PATH or as CHROMIUM_BIN');
-  return found;
-}
-
 describe('console', () => {
   let browser;
   const servers = [];
@@ -29,13 +21,13 @@ describe('console', () => {
   let wrong = [];
 
   before(async () => {
-    browser = await chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox'] });
+    browser = await launch();
   });
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
     sockets.splice(0).forEach((socket) => socket.close());
     await Promise.all(servers.splice(0).map((server) => server.stop()));
-    assert.deepEqual(wrong.splice(0), [], 'no error, no dialog, nothing refused by the content policy, no foreign request');
+    assert.deepEqual(wrong.splice(0), [], NOTHING);
   });
   after(() => browser?.close());
 
@@ -55,17 +47,10 @@ describe('console', () => {
 
   /** The console in a profile of its own; what must never happen is noted. */
   async function open(server, hash = '', options = {}) {
-    const page = await (await browser.newContext(options)).newPage();
-    page.on('pageerror', (error) => wrong.push(error.message));
-    page.on('dialog', (dialog) => wrong.push(`a dialog: ${dialog.message()}`));
-    page.on('console', (message) => {
-      // The browser notes every refusal; the page explains it.
-      if (message.type() === 'error' && !/status of 40[014]/.test(message.text())) wrong.push(message.text());
-    });
-    page.on('request', (request) => {
-      const url = new URL(request.url());
-      if (url.protocol !== 'data:' && url.origin !== server.url) wrong.push(`a request to ${url.origin}`);
-    });
+    const context = await browser.newContext(options);
+    // The browser notes every refusal; the page explains it.
+    watch(context, wrong, { origins: [server.url], forgive: /status of 40[014]/ });
+    const page = await context.newPage();
     await page.goto(`${server.url}/console${hash}`);
     return page;
   }

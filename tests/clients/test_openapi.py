@@ -42,7 +42,7 @@ OPERATIONS = {
     ("post", "/api/auth/refresh"): {200, 400, 401, 413} | STORED,
     ("post", "/api/auth/logout"): {200, 400, 401, 413} | STORED,
     ("get", "/api/auth/me"): {200, 401, 404} | STORED,
-    ("post", "/api/auth/demo"): {200, 400, 404, 413} | STORED,
+    ("post", "/api/auth/demo"): {200, 400, 413} | STORED,
     ("post", "/api/pair"): {200, 400, 403, 413, 429, 500},
     ("get", "/api/rooms"): {200, 400, 401} | STORED,
     ("get", "/api/rooms/{id}"): {200, 400, 401, 404} | STORED,

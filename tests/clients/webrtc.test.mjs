@@ -5,7 +5,7 @@ import http from 'node:http';
 import path from 'node:path';
 import { after, afterEach, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { chromium } from 'playwright-core';
+import { NOTHING, launch, watch } from './browser.mjs';
 import { UNLIMITED, startServer, token, until } from './server.mjs';
 
 const here = path.dirname(fileURLToPath(import.meta.url));
@@ -15,21 +15,14 @@ const FILES = {
 };
 // No network is needed: candidates may name the loopback interface and, as in a page that may use
 // the microphone, are addresses instead of mDNS names.
-const ARGS = ['--no-sandbox', '--allow-loopback-in-peer-connection'];
+const ARGS = ['--allow-loopback-in-peer-connection'];
 const PERMISSIONS = ['microphone'];
-
-function browserPath() {
-  const inPath = process.env.PATH.split(path.delimiter).map((dir) => path.join(dir, 'chromium'));
-  const found = process.env.CHROMIUM_BIN ?? inPath.find((file) => fs.existsSync(file));
-  assert.ok(found, 'these tests need chromium, in PATH or as CHROMIUM_BIN');
-  return found;
-}
 
 describe('browsers', () => {
   let browser;
   let server;
   let site;
-  let errors = [];
+  const wrong = [];
 
   before(async () => {
     server = await startServer(UNLIMITED);
@@ -40,11 +33,11 @@ describe('browsers', () => {
       fs.createReadStream(path.join(here, file)).pipe(response);
     });
     await new Promise((resolve) => site.listen(0, '127.0.0.1', resolve));
-    browser = await chromium.launch({ executablePath: browserPath(), args: ARGS });
+    browser = await launch(...ARGS);
   });
   afterEach(async () => {
     await Promise.all(browser.contexts().map((context) => context.close()));
-    assert.deepEqual(errors.splice(0), [], 'no page had an error');
+    assert.deepEqual(wrong.splice(0), [], NOTHING);
   });
   after(async () => {
     await browser?.close();
@@ -54,10 +47,12 @@ describe('browsers', () => {
 
   /** A page in the room, in a browser profile of its own. */
   async function open(user, roomId, options = {}) {
-    const page = await (await browser.newContext({ permissions: PERMISSIONS })).newPage();
-    page.on('pageerror', (error) => errors.push(`${user}: ${error.message}`));
+    const context = await browser.newContext({ permissions: PERMISSIONS });
+    const origin = `http://127.0.0.1:${site.address().port}`;
+    watch(context, wrong, { origins: [origin, server.url] });
+    const page = await context.newPage();
     const query = new URLSearchParams({ server: server.url, token: token(user), roomId, ...options });
-    await page.goto(`http://127.0.0.1:${site.address().port}/?${query}`);
+    await page.goto(`${origin}/?${query}`);
     await joined(page);
     return page;
   }
