@@ -11,7 +11,7 @@ const dist = path.join(web, 'dist');
 
 /** Address of a page -> its source, from here. */
 export const PAGES = {
-  '/': 'pages/index.html',
+  '/': 'pages/home.html',
   '/call': 'pages/call.html',
   '/console': 'console/index.html',
   '/login': 'pages/login.html',
@@ -36,7 +36,7 @@ const REFERENCE = /(?<=\s(?:src|href)=")\/((?:pages|console)\/[\w.-]+)(?=")/g;
  * `minify: false` keeps it readable, for development.
  */
 export async function bundle({ minify = true } = {}) {
-  const pages = Object.entries(PAGES).map(([address, file]) => [address, fs.readFileSync(path.join(web, file), 'utf8')]);
+  const pages = Object.entries(PAGES).map(([address, file]) => [address, framed(file)]);
   const entryPoints = [...new Set(pages.flatMap(([, html]) => [...html.matchAll(REFERENCE)].map((found) => found[1])))].sort();
   const built = await esbuild.build({
     absWorkingDir: web,
@@ -79,6 +79,14 @@ export async function bundle({ minify = true } = {}) {
   for (const { path: file, contents } of built.outputFiles) add(`/assets/${path.basename(file)}`, `assets/${path.basename(file)}`, contents);
   add('/assets/licenses.txt', 'LICENSES.txt', licences(Object.keys(built.metafile.inputs)));
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
+}
+
+/** A page's source in the frame of all pages; the console is a page of its own. */
+function framed(file) {
+  const read = (name) => fs.readFileSync(path.join(web, name), 'utf8');
+  if (path.dirname(file) !== 'pages') return read(file);
+  const name = path.basename(file, '.html');
+  return read('pages/frame.html').replaceAll('{name}', name).replace('{content}\n', () => read(file));
 }
 
 /** The English texts, to be in the pages before a script runs. */
