@@ -24,7 +24,7 @@ const SLOS = [
     component: 'scan',
     failed: 'of scans took longer than 250 ms to reach the monitor',
     impact: 'Orders open late; workers scan a second time because nothing seems to happen.',
-    check: 'sum by (stage) (rate(signalbox_scan_stage_seconds_sum[5m])) / sum by (stage) (rate(signalbox_scan_stage_seconds_count[5m]))',
+    check: 'sum by (stage) (rate(signalbox_scan_stage_seconds_sum{stage!="displayed"}[5m])) / sum by (stage) (rate(signalbox_scan_stage_seconds_count{stage!="displayed"}[5m]))',
     board: 'signalbox-scan-flow',
     flows: 'event=scanOrder&min_ms=250',
   },

@@ -7,6 +7,9 @@ const { scan_latency } = objectives;
 const LATENCY = 'signalbox_scan_to_navigate_seconds';
 const DISPLAYED = 'signalbox_scan_displayed_seconds';
 const STAGE = 'signalbox_scan_stage_seconds';
+// displayed is the monitor's.
+const OURS = 'stage!="displayed"';
+const PAINT = 'stage="displayed"';
 const slowTraces = traces('name = "process scanOrder" && duration > 250ms', 'scans over 250 ms');
 const STAGES = { queue: 'blue', guard: 'purple', decide: 'orange', persist: 'yellow', deliver: 'green' };
 
@@ -55,23 +58,23 @@ export default {
         ], { links: [slowTraces, slowFlows] }))),
     section('Which hop?',
       line(8,
-        series('Slowest 1 % by stage', 's', { '{{stage}}': quantile(0.99, STAGE, { by: 'stage' }) }, [
+        series('Slowest 1 % by stage', 's', { '{{stage}}': quantile(0.99, STAGE, { by: 'stage', where: OURS }) }, [
           '99 of 100 scans spent less than this in the stage.',
           'persist a few milliseconds, all others below 1 ms.',
           'queue: clients send faster than they are served. guard: limits or tokens. decide: other phones of the session, or a fault in us. persist: the database, open Runtime and storage. deliver: many or slow monitors. Then open a slow flow.',
         ], { colors: STAGES, links: [slowFlows, slowTraces, board('runtime')] }),
-        series('Median by stage', 's', { '{{stage}}': quantile(0.5, STAGE, { by: 'stage' }) }, [
+        series('Median by stage', 's', { '{{stage}}': quantile(0.5, STAGE, { by: 'stage', where: OURS }) }, [
           'Half of the scans spent less than this in the stage.',
           'persist a few milliseconds, all others below 0.1 ms.',
           'when the median of a stage grows, every scan is affected: compare with the time of a deploy, the blue mark.',
         ], { colors: STAGES, links: [board('runtime')] })),
       line(8,
-        series('Where the time goes', 'percentunit', { '{{stage}}': `${rate(`${STAGE}_sum{@}`, 'stage')} / ignoring (stage) group_left () ${rate(`${STAGE}_sum{@}`)}` }, [
+        series('Where the time goes', 'percentunit', { '{{stage}}': `${rate(`${STAGE}_sum{@, ${OURS}}`, 'stage')} / ignoring (stage) group_left () ${rate(`${STAGE}_sum{@, ${OURS}}`)}` }, [
           'Each stage’s share of all the time spent on scans.',
           'a steady mix, in which persist leads.',
           'the stage whose share grows is the hop to look at, even when all are slow.',
         ], { stack: true, max: 1, colors: STAGES, links: [slowFlows] }),
-        bars('Slowest 1 % by stage, in the time shown', 's', { '{{stage}}': quantile(0.99, STAGE, { by: 'stage', overRange: true }) }, [
+        bars('Slowest 1 % by stage, in the time shown', 's', { '{{stage}}': quantile(0.99, STAGE, { by: 'stage', where: OURS, overRange: true }) }, [
           'The same as one number for each stage.',
           'green: below 50 ms.',
           'the longest bar is the hop; open a slow flow and compare it with its median.',
@@ -92,12 +95,12 @@ export default {
           'compare with the relay’s part beside it. Both up: the server. This one alone: monitors or their network; open Connections.',
         ], { exemplar: true, links: [board('connections'), allFlows] }),
         series('Median: in the server, and on the screen', 's', {
-          'in the server': quantile(0.5, LATENCY), 'until it is on the screen': quantile(0.5, DISPLAYED),
+          'in the server': quantile(0.5, LATENCY), 'until it is on the screen': quantile(0.5, DISPLAYED), 'of that, painting': quantile(0.5, STAGE, { where: PAINT }),
         }, [
-          'The median to the monitor’s socket, and the median to its screen. Between the lines are the network and the monitor’s application.',
-          'the server’s line a few milliseconds, the other one steady.',
-          'the gap widens: monitors or their network. It widens after a deploy of the monitors’ application: that one.',
-        ], { colors: { 'in the server': 'green', 'until it is on the screen': 'blue' }, links: [board('connections')] }),
+          'The median to the monitor’s socket, the median to its screen, and what monitors that measure it say that they took from the packet to the paint. The rest is the network.',
+          'the server’s line a few milliseconds, the others steady; painting some tens of milliseconds.',
+          'the gap widens and painting with it: the monitors’ application, or their machines. Without it: their network.',
+        ], { colors: { 'in the server': 'green', 'until it is on the screen': 'blue', 'of that, painting': 'purple' }, links: [board('connections')] }),
         series('Scans sent again to monitors', 'ops', { '{{instance}}': rate('signalbox_scans_replayed_total{@}', 'instance') }, [
           'Scans that monitors had missed, and were sent when they came back or came late.',
           '0, and short peaks when monitors are switched on or a node restarts.',

@@ -1,7 +1,7 @@
 // Made by web/build.mjs.
 [
     ("/", "text/html; charset=utf-8", include_bytes!("index.html.gz").as_slice()),
-    ("/assets/call-IZIWEMRV.js", "text/javascript; charset=utf-8", include_bytes!("assets/call-IZIWEMRV.js.gz").as_slice()),
+    ("/assets/call-3IKPEE4I.js", "text/javascript; charset=utf-8", include_bytes!("assets/call-3IKPEE4I.js.gz").as_slice()),
     ("/assets/call-VWMGAEWC.css", "text/css; charset=utf-8", include_bytes!("assets/call-VWMGAEWC.css.gz").as_slice()),
     ("/assets/console-6XJCGYVT.js", "text/javascript; charset=utf-8", include_bytes!("assets/console-6XJCGYVT.js.gz").as_slice()),
     ("/assets/console-Q2QDDSDL.css", "text/css; charset=utf-8", include_bytes!("assets/console-Q2QDDSDL.css.gz").as_slice()),

@@ -230,6 +230,7 @@ class Connection {
   #offering = false;
   /** An answer to ours is being taken in: as good as stable. */
   #answered = false;
+  #restart: ReturnType<typeof setTimeout> | undefined;
 
   constructor(options: ConnectionOptions) {
     this.#options = options;
@@ -249,7 +250,8 @@ class Connection {
       options.changed();
     };
     pc.onconnectionstatechange = () => {
-      if (pc.connectionState === 'failed') pc.restartIce();
+      clearTimeout(this.#restart);
+      if (pc.connectionState === 'failed') this.#failed();
       options.changed();
     };
   }
@@ -297,6 +299,12 @@ class Connection {
     this.#introduce();
   }
 
+  /** Both sides notice a failure. One restarts at once, the other where that did not help: two offers at once would undo each other. */
+  #failed(): void {
+    if (this.#options.polite) this.#restart = setTimeout(() => this.#pc.restartIce(), AGAIN_MS);
+    else this.#pc.restartIce();
+  }
+
   tell(message: Message): void {
     if (this.#channel?.readyState === 'open') this.#channel.send(JSON.stringify(message));
   }
@@ -308,6 +316,7 @@ class Connection {
   close(): void {
     if (this.#channel) this.#channel.onclose = null;
     this.#pc.onconnectionstatechange = null;
+    clearTimeout(this.#restart);
     this.#pc.close();
   }
 
