@@ -274,7 +274,7 @@ describe('pages', () => {
     assert.equal((await fetch(`${server.url}/api/auth/demo`, demo)).status, 404);
   });
 
-  it('an order opens under its own address, beside its number', async () => {
+  it('an order opens under its own address: beside its number, or all of them in one tab', async () => {
     const shop = http.createServer(({ url }, response) => {
       response.writeHead(200, { 'content-type': 'text/html' }).end(`<link rel="icon" href="data:,"><h1>${url}</h1>`);
     });
@@ -283,14 +283,23 @@ describe('pages', () => {
     try {
       const server = await start({ ORDER_URL_TEMPLATE: `${origin}/orders/{orderNo}?from=signalbox` });
       const { monitor, phone } = await paired(server, { origins: [origin] });
-      await monitor.locator('summary').click();
-      await monitor.locator('#view').selectOption('frame');
       const order = 'A/1 한 &?#';
       await scan(phone, order);
       await arrived(monitor, phone, [order]);
       const address = `/orders/${encodeURIComponent(order)}?from=signalbox`;
       await says(monitor.frameLocator('#frame').locator('h1'), address);
       assert.equal(await monitor.locator('#history a').getAttribute('href'), origin + address);
+
+      await monitor.locator('summary').click();
+      const opened = monitor.context().waitForEvent('page');
+      await monitor.locator('#view').selectOption('tab');
+      const tab = await opened;
+      await says(tab.locator('h1'), address);
+      assert.equal(await monitor.locator('#frame').isVisible(), false);
+      const pages = monitor.context().pages().length;
+      await scan(phone, 'B-2');
+      await tab.waitForURL(`${origin}/orders/B-2?from=signalbox`);
+      assert.equal(monitor.context().pages().length, pages, 'the next order is in the same tab');
     } finally {
       await new Promise((resolve) => {
         shop.close(resolve);

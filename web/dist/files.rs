@@ -11,7 +11,7 @@
     ("/assets/licenses.txt", "text/plain; charset=utf-8", include_bytes!("LICENSES.txt.gz").as_slice()),
     ("/assets/login-4ABULN4L.css", "text/css; charset=utf-8", include_bytes!("assets/login-4ABULN4L.css.gz").as_slice()),
     ("/assets/login-F3URO246.js", "text/javascript; charset=utf-8", include_bytes!("assets/login-F3URO246.js.gz").as_slice()),
-    ("/assets/monitor-A3GVM2PC.js", "text/javascript; charset=utf-8", include_bytes!("assets/monitor-A3GVM2PC.js.gz").as_slice()),
+    ("/assets/monitor-DLCLD3AL.js", "text/javascript; charset=utf-8", include_bytes!("assets/monitor-DLCLD3AL.js.gz").as_slice()),
     ("/assets/monitor-SVTLQEQG.css", "text/css; charset=utf-8", include_bytes!("assets/monitor-SVTLQEQG.css.gz").as_slice()),
     ("/assets/scan-5QYIIO5G.css", "text/css; charset=utf-8", include_bytes!("assets/scan-5QYIIO5G.css.gz").as_slice()),
     ("/assets/scan-6GULVAWF.js", "text/javascript; charset=utf-8", include_bytes!("assets/scan-6GULVAWF.js.gz").as_slice()),

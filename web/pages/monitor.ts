@@ -32,7 +32,7 @@ function address({ orderNo }: Order): string | null {
   return config.orderUrl && new URL(config.orderUrl.replaceAll('{orderNo}', encodeURIComponent(orderNo)), location.origin).href;
 }
 
-const view = (): View => (config.orderUrl ? chosenView.get() ?? 'number' : 'number');
+const view = (): View => (config.orderUrl ? chosenView.get() ?? 'frame' : 'number');
 let tab: Window | null = null;
 
 function draw(order: Order): void {
