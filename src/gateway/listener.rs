@@ -1,13 +1,9 @@
 //! TCP: accepts, sets the limits that no library sets, and speaks HTTP/1.1 on it.
 //!
-//! `TCP_NODELAY` (an answer never waits for an acknowledgement), `TCP_USER_TIMEOUT` and a write limit (a
-//! client that does not read is cut), a limit for request headers (a client that does not write is, too).
+//! `TCP_NODELAY` (an answer never waits for an acknowledgement), `TCP_USER_TIMEOUT` (a client that does not read
+//! is cut), a limit for request headers (a client that does not write is, too).
 
-use super::{
-    tls,
-    transport::{TransportHandle, cut},
-    wire::Wire,
-};
+use super::{stream::Stream, tls, wire::Wire};
 use crate::{
     event::{Component, FailureKind},
     telemetry::{RejectReason, Telemetry},
@@ -19,29 +15,23 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use socket2::SockRef;
 use std::{
     convert::Infallible,
-    io::{self, Read},
+    io,
     net::SocketAddr,
-    pin::Pin,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    task::{Context, Poll, ready},
     time::Duration,
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
     net::{TcpListener, TcpStream},
     sync::watch,
-    time::Sleep,
 };
 use tokio_rustls::{TlsAcceptor, rustls::ServerConfig};
 use tower::{Service, util::ServiceExt};
 
 /// Data that was sent and not acknowledged for this long ends a connection.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(8);
-/// A write that makes no progress for this long ends a connection.
-const WRITE_LIMIT: Duration = Duration::from_secs(10);
 /// Request headers must be complete in this time; an idle keep-alive connection ends with it.
 const HEADER_LIMIT: Duration = Duration::from_secs(5);
 /// Request headers must fit into this.
@@ -163,14 +153,7 @@ impl Listener {
             connection: tcp.clone(),
         };
         let asked = Arc::new(AtomicBool::new(false));
-        let stream = Stream {
-            tcp,
-            session: None,
-            stalled: None,
-            more: false,
-            asked: asked.clone(),
-            telemetry: self.telemetry.clone(),
-        };
+        let stream = Stream::new(tcp, asked.clone(), self.telemetry.clone());
         let telemetry = self.telemetry.clone();
         let tls = self.tls.clone();
         tokio::spawn(async move {
@@ -233,8 +216,8 @@ async fn speak(
 ) -> Option<(Wire, bool)> {
     let spoken = async {
         let mut first = [0];
-        if stream.tcp.peek(&mut first).await? == 1 && first != [tls::HANDSHAKE] {
-            let elsewhere = !tls::is_local(from, stream.tcp.local_addr().ok());
+        if stream.peek(&mut first).await? == 1 && first != [tls::HANDSHAKE] {
+            let elsewhere = !tls::is_local(from, stream.local_address());
             return io::Result::Ok((Wire::plain(stream), elsewhere));
         }
         Ok((
@@ -254,130 +237,5 @@ async fn speak(
             metrics.reject(RejectReason::Timeout);
             None
         }
-    }
-}
-
-/// A connection whose writes must make progress. It can be cut from outside through the shared socket.
-pub(super) struct Stream {
-    tcp: Arc<TcpStream>,
-    /// The session that it carries, once it is a WebSocket.
-    session: Option<Arc<TransportHandle>>,
-    stalled: Option<Pin<Box<Sleep>>>,
-    /// The last read took all that fitted: there is more. Let the writers of what it caused run first.
-    more: bool,
-    /// Something was read since the last answer: a request has begun.
-    asked: Arc<AtomicBool>,
-    telemetry: Arc<Telemetry>,
-}
-
-impl Stream {
-    /// From now on it carries this session.
-    pub(super) fn carry(&mut self, session: Arc<TransportHandle>) {
-        self.session = Some(session);
-    }
-
-    fn written(
-        &mut self,
-        cx: &mut Context<'_>,
-        mut write: impl FnMut(&TcpStream) -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        loop {
-            match self.tcp.poll_write_ready(cx) {
-                Poll::Ready(ready) => ready?,
-                Poll::Pending => return self.stall(cx),
-            }
-            match write(&self.tcp) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                done => {
-                    if let (Some(session), Ok(bytes)) = (&self.session, &done) {
-                        session.took(*bytes as u64);
-                    }
-                    self.stalled = None;
-                    self.asked.store(false, Ordering::Relaxed);
-                    return Poll::Ready(done);
-                }
-            }
-        }
-    }
-
-    fn stall(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let timer = self
-            .stalled
-            .get_or_insert_with(|| Box::pin(tokio::time::sleep(WRITE_LIMIT)));
-        ready!(timer.as_mut().poll(cx));
-        self.telemetry.metrics.reject(RejectReason::SlowReader);
-        // The engine looks only at what it reads: the end must show there as well.
-        cut(&self.tcp);
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
-    }
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        if std::mem::take(&mut self.more) {
-            cx.waker().wake_by_ref();
-            return Poll::Pending;
-        }
-        loop {
-            ready!(self.tcp.poll_read_ready(cx))?;
-            let space = buffer.initialize_unfilled();
-            let mut read = None;
-            // A read that did not fill the buffer emptied the socket: saying so here, as tokio's own
-            // reads do, saves asking the kernel again just to hear that there is nothing.
-            let ended = self.tcp.try_io(Interest::READABLE, || {
-                let count = (&*SockRef::from(&*self.tcp)).read(space)?;
-                read = Some(count);
-                if count > 0 && count < space.len() {
-                    return Err(io::ErrorKind::WouldBlock.into());
-                }
-                Ok(())
-            });
-            match (read, ended) {
-                (Some(count), _) => {
-                    buffer.advance(count);
-                    self.asked.store(true, Ordering::Relaxed);
-                    self.more = buffer.remaining() == 0;
-                    return Poll::Ready(Ok(()));
-                }
-                (None, Err(error)) if error.kind() != io::ErrorKind::WouldBlock => {
-                    return Poll::Ready(Err(error));
-                }
-                (None, _) => {}
-            }
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        self.written(cx, |tcp| tcp.try_write(bytes))
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.written(cx, |tcp| tcp.try_write_vectored(slices))
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(SockRef::from(&*self.tcp).shutdown(std::net::Shutdown::Write))
     }
 }

@@ -10,6 +10,7 @@ mod listener;
 mod namespace;
 mod outbox;
 mod peer;
+mod stream;
 mod table;
 mod tls;
 mod transport;

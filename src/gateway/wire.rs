@@ -1,6 +1,6 @@
 //! A connection as HTTP and the engine see it: plain or TLS, and what was read ahead of it comes first.
 
-use super::{listener::Stream, transport::TransportHandle};
+use super::{stream::Stream, transport::TransportHandle};
 use bytes::Bytes;
 use std::{
     io,

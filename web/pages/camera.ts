@@ -1,10 +1,8 @@
 // The camera as a barcode scanner: the browser's own reader where there is one, else one that is loaded.
-import { Sightings, type Seen } from './sightings';
+import { printed, type Read, Sightings } from './sightings';
 
 /** Why there is no camera; each has its text, `camera_…`. */
 export type CameraTrouble = 'insecure' | 'denied' | 'missing' | 'busy' | 'reader';
-/** All codes in the current picture of a video. */
-export type Read = (video: HTMLVideoElement) => Promise<Seen[]>;
 
 export interface Camera {
   /** Asks the person where needed; throws a CameraTrouble. Does nothing while it runs. */
@@ -27,9 +25,6 @@ interface Barcode { rawValue: string; format: string; boundingBox: DOMRectReadOn
 interface Detector { detect(source: HTMLVideoElement): Promise<Barcode[]> }
 interface DetectorClass { new(options: { formats: string[] }): Detector; getSupportedFormats(): Promise<string[]> }
 type Torch = { torch?: boolean };
-
-/** What is printed below the bars: a UPC-A is an EAN-13 whose first digit is a 0 that nobody prints. */
-export const printed = (text: string, format: string) => (/^(ean_?13|upc_?a)$/i.test(format) && /^0\d{12}$/.test(text) ? text.slice(1) : text);
 
 async function browserReader(): Promise<Read | null> {
   const given = (globalThis as { BarcodeDetector?: DetectorClass }).BarcodeDetector;

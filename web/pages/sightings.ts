@@ -3,6 +3,12 @@
 /** What was seen in one picture: the text, whether the symbol checks itself well, and how far it is from the middle. */
 export interface Seen { text: string; matrix: boolean; distance: number }
 
+/** All codes in the current picture of a video. */
+export type Read = (video: HTMLVideoElement) => Promise<Seen[]>;
+
+/** What is printed below the bars: a UPC-A is an EAN-13 whose first digit is a 0 that nobody prints. */
+export const printed = (text: string, format: string) => (/^(ean_?13|upc_?a)$/i.test(format) && /^0\d{12}$/.test(text) ? text.slice(1) : text);
+
 /** A code counts once for as long as it is in view, and again only after it was away for `cooldown` ms. */
 export class Sightings {
   readonly #cooldown: number;

@@ -1,8 +1,7 @@
 // Reads barcodes where the browser cannot: ZXing as WebAssembly. Loaded only when it is needed.
 import { prepareZXingModule, readBarcodes } from 'zxing-wasm/reader';
 import wasm from 'zxing-wasm/reader/zxing_reader.wasm';
-import { printed, type Read } from './camera';
-import type { Seen } from './sightings';
+import { printed, type Read, type Seen } from './sightings';
 
 const FORMATS = ['Code128', 'Code39', 'EAN13', 'EAN8', 'UPCA', 'ITF', 'QRCode', 'DataMatrix'] as const;
 const MATRIX: readonly string[] = ['QRCode', 'DataMatrix'];
