@@ -19,6 +19,9 @@ export const PAGES = {
   '/scan': 'pages/scan.html',
 };
 
+/** Served under its own name: the address of a service worker says for which pages it is. */
+const WORKER = 'pages/offline.js';
+
 const TYPES = {
   '.css': 'text/css; charset=utf-8',
   '.html': 'text/html; charset=utf-8',
@@ -77,6 +80,8 @@ export async function bundle({ minify = true } = {}) {
     add(address, name, page(html, { english, addressOf, imports, minify }));
   }
   for (const { path: file, contents } of built.outputFiles) add(`/assets/${path.basename(file)}`, `assets/${path.basename(file)}`, contents);
+  const worker = await esbuild.transform(fs.readFileSync(path.join(web, WORKER), 'utf8'), { minify });
+  add('/offline.js', 'offline.js', worker.code);
   add('/assets/licenses.txt', 'LICENSES.txt', licences(Object.keys(built.metafile.inputs)));
   return new Map([...files].sort(([a], [b]) => (a < b ? -1 : 1)));
 }

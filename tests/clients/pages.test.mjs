@@ -178,6 +178,23 @@ describe('pages', () => {
     await arrived(monitor, phone, ['A-1', 'A-2', 'A-3', 'A-4', 'A-5']);
   });
 
+  it('a phone and a monitor that are reloaded without a network open all the same, and nothing is lost', async () => {
+    const server = await start();
+    const { monitor, phone } = await paired(server, { forgive: AWAY });
+    await scan(phone, 'A-1');
+    await arrived(monitor, phone, ['A-1']);
+    for (const page of [monitor, phone]) {
+      await page.waitForFunction(async () => navigator.serviceWorker.controller && (await caches.match(location.pathname)));
+      await page.context().setOffline(true);
+      await page.reload();
+    }
+    await monitor.locator('#order', { hasText: 'A-1' }).waitFor();
+    await scan(phone, 'A-2', 'A-3');
+    await waiting(phone, 2);
+    for (const page of [phone, monitor]) await page.context().setOffline(false);
+    await arrived(monitor, phone, ['A-1', 'A-2', 'A-3']);
+  });
+
   it('what waits on a phone survives the end of its page', async () => {
     const server = await start();
     const { monitor, phone } = await paired(server, { forgive: AWAY });

@@ -1,6 +1,7 @@
 // The monitor: opens each order that a paired phone scans, and invites phones.
 import { connect, createMonitor, SignalboxError, type Monitor, type Order } from '@signalbox/client';
 import { keepAwake } from './awake';
+import { keep } from './keep';
 import { banner, begin, config, element, make, remembered, say, tokens, write } from './page';
 import { qrCode } from './qr';
 import { beep, prepareSound } from './sound';
@@ -22,6 +23,7 @@ const chosenView = remembered<View>('signalbox.view');
 begin();
 prepareSound();
 keepAwake();
+void keep();
 const link = connect({ token: tokens() });
 banner(link);
 

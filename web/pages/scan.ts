@@ -1,6 +1,7 @@
 // The phone: pairs with a monitor, scans with its camera or by hand, and shows what became of each scan.
 import { connect, createScanner, SignalboxError, type Link, type ScanEntry, type Scanner, type TokenSource } from '@signalbox/client';
 import { keepAwake } from './awake';
+import { keep } from './keep';
 import { createCamera, type CameraTrouble } from './camera';
 import { account, address, banner, begin, config, element, loginPage, make, remembered, say, tokens, write } from './page';
 import { beep, prepareSound } from './sound';
@@ -11,7 +12,7 @@ import { clock } from './time';
 interface Phone { sessionId: string; token?: string; expiresAt?: number }
 
 const phone = remembered<Phone>('signalbox.phone');
-const MARKS = { waiting: '⏳', accepted: '✓', displayed: '✓✓', refused: '✗' };
+const MARKS = { waiting: '…', accepted: '✓', displayed: '✓✓', refused: '✗' };
 const HIT_MS = 600;
 
 // --- pairing
@@ -265,6 +266,7 @@ async function startCamera(): Promise<void> {
   drawCamera();
   try {
     await camera.start();
+    void keep(); // the reader came along
   } catch (error) {
     trouble = error as CameraTrouble;
   }
@@ -352,6 +354,7 @@ sure.addEventListener('close', () => sure.returnValue === 'yes' && leave());
 begin();
 prepareSound();
 keepAwake();
+void keep();
 const invited = invitationIn(location.href);
 // The secret is good once, but it need not stay in the address bar and the history.
 if (location.search) history.replaceState(null, '', location.pathname);
