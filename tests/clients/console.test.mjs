@@ -87,11 +87,11 @@ describe('console', () => {
     await join(server, 'monitor');
     const { flow, traceId } = await scan(await join(server, 'mobile'));
     const page = await open(server);
-    assert.equal(await page.evaluate(() => document.activeElement.id), 'id', 'one can type at once');
+    await until('the field to have the focus', () => page.evaluate(() => document.activeElement.id === 'id'));
 
     const careless = flow.replace('-', '').toLowerCase().replaceAll('0', 'o').replaceAll('1', 'l');
     await find(page, ` ${careless} `);
-    await says(verdict(page), /^Slow hop: decide took 3\d\d ms/);
+    await says(verdict(page), /^Slow hop: decide took [3-9]\d\d ms/);
     assert.equal(new URL(page.url()).hash, `#${flow}`);
     assert.deepEqual(await page.locator('.hops tbody th').evaluateAll((all) => all.map((th) => th.firstChild.data)), ['queue', 'guard', 'decide', 'persist', 'deliver', 'answer', 'total']);
     assert.match(await page.locator('.hops tr.slow').innerText(), /^decide/);
