@@ -25,13 +25,17 @@ pub enum StoreOp {
     Enter,
     /// Reading scans and sequences.
     Replay,
-    /// Deleting old scans.
+    /// Deleting old scans and messages.
     Prune,
+    /// Writing messages, edits and who takes part.
+    Say,
+    /// Reading chat rooms and messages.
+    Chat,
 }
 
 impl StoreOp {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 14] = [
         Self::Prepare,
         Self::Record,
         Self::Reap,
@@ -44,6 +48,8 @@ impl StoreOp {
         Self::Enter,
         Self::Replay,
         Self::Prune,
+        Self::Say,
+        Self::Chat,
     ];
 
     /// The label value.
@@ -61,6 +67,8 @@ impl StoreOp {
             Self::Enter => "enter",
             Self::Replay => "replay",
             Self::Prune => "prune",
+            Self::Say => "say",
+            Self::Chat => "chat",
         }
     }
 }

@@ -7,6 +7,7 @@
 mod accounts;
 mod batcher;
 mod changes;
+mod chat;
 mod dishonest;
 mod file_ledger;
 mod ledger;
@@ -17,6 +18,7 @@ mod seats;
 
 pub use accounts::{NewAccount, Rotation, StoredUser};
 pub use batcher::{Batcher, Ledger, SeenBatch, Written};
+pub use chat::{ChatRoom, Edited, Message, NewMessage, Participant, Removed, Said};
 pub use ledger::{Entry, KEPT, KeptScan, NewScan, REPLAYED, Sequence};
 pub use recorder::{Recorder, Records, RoomKeeper};
 pub use rooms::{ParticipantRow, RoomRow};

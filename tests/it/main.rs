@@ -11,6 +11,7 @@
 )]
 
 mod catalogue;
+mod chat;
 mod events;
 mod flows;
 mod hostile;
