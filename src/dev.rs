@@ -20,18 +20,15 @@ const KEY: &str = "dev-tls-key.pem";
 /// True if there is.
 pub fn recall_secret(settings: &mut Settings) -> bool {
     let kept = fs::read_to_string(settings.store.data_dir.join(SECRET)).unwrap_or_default();
-    let kept = kept.trim();
+    let made_up = settings.auth.secrets.first_mut();
     // As long as those that are made up: anything else was not written here.
-    let known = settings.auth.generated
-        && settings
-            .auth
-            .secrets
-            .first()
-            .is_some_and(|new| new.len() == kept.len());
-    if known {
-        settings.auth.secrets = vec![kept.to_owned()];
+    match made_up.filter(|new| settings.auth.generated && new.len() == kept.len()) {
+        Some(secret) => {
+            *secret = kept;
+            true
+        }
+        None => false,
     }
-    known
 }
 
 /// Keeps the secret that was made up, for the next run.

@@ -112,13 +112,10 @@ fn settings() -> Result<(Settings, bool), String> {
 }
 
 fn sign(settings: &Settings, role: &str, sub: &str, ttl: Duration) -> Result<String, String> {
-    let now = clock::unix_seconds();
     let claims = Claims {
         sub,
         role: Some(role),
-        iat: now,
-        exp: now.saturating_add(ttl.as_secs()),
-        ..Claims::default()
+        ..Claims::lasting(clock::unix_seconds(), ttl)
     };
     Verifier::new(&settings.auth, None, Arc::default())
         .sign(&claims)

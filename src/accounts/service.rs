@@ -280,16 +280,13 @@ impl Accounts {
         refresh_token: String,
         now: Moment,
     ) -> Result<LoggedIn, AccountError> {
-        let seconds = now.unix_ms / 1000;
         let claims = Claims {
             sub: &user.id.to_string(),
             user_id: Some(user.id),
             username: Some(&user.username),
             email: Some(&user.email),
             login: Some(login),
-            iat: seconds,
-            exp: seconds.saturating_add(self.access_ttl.as_secs()),
-            ..Claims::default()
+            ..Claims::lasting(now.unix_ms / 1000, self.access_ttl)
         };
         Ok(LoggedIn {
             access_token: self.signed(&claims)?,
@@ -308,13 +305,10 @@ impl Accounts {
     /// `VALIDATION_ERROR` for a name that is none.
     pub fn demo(&self, name: &str, now: Moment) -> Result<Visit, AccountError> {
         let user = format!("demo-{}", credentials::visitor(name)?);
-        let seconds = now.unix_ms / 1000;
         let claims = Claims {
             sub: &user,
             username: Some(&user),
-            iat: seconds,
-            exp: seconds.saturating_add(self.access_ttl.as_secs()),
-            ..Claims::default()
+            ..Claims::lasting(now.unix_ms / 1000, self.access_ttl)
         };
         Ok(Visit {
             token: self.signed(&claims)?,

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use smallvec::SmallVec;
 use std::{
     any::Any,
-    fmt,
+    fmt::{self, Display},
     pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
@@ -30,6 +30,12 @@ impl Payload {
     /// JSON that is there already; what is none becomes `null`.
     pub fn from_json(json: String) -> Self {
         RawValue::from_string(json).map_or_else(|_| Self::null(), Self)
+    }
+
+    /// The JSON of an object, with fields after its own: `fields` is JSON without the braces.
+    pub fn extended(object: &str, fields: impl Display) -> Self {
+        let open = object.strip_suffix('}').unwrap_or(object);
+        Self::from_json(format!("{open},{fields}}}"))
     }
 
     /// `null`, where nobody reads it.

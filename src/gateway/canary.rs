@@ -21,7 +21,7 @@ use tungstenite::{Message, WebSocket, client::IntoClientRequest};
 /// A step of a run that takes longer has failed. An on-call engineer would call it an outage.
 const LIMIT: Duration = Duration::from_secs(5);
 /// Its tokens are made for one run.
-const TOKEN_SECONDS: u64 = 60;
+const TOKEN_TTL: Duration = Duration::from_mins(1);
 
 /// What the canary needs.
 #[derive(Debug)]
@@ -77,13 +77,10 @@ impl Canary {
     /// A device in the canary's session.
     fn device(&self, role: &str) -> Result<Device, CanaryResult> {
         let user = self.verifier.canary();
-        let now = clock::unix_seconds();
         let claims = Claims {
             sub: user,
             role: Some(role),
-            iat: now,
-            exp: now + TOKEN_SECONDS,
-            ..Claims::default()
+            ..Claims::lasting(clock::unix_seconds(), TOKEN_TTL)
         };
         let token = self
             .verifier

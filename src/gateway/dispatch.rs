@@ -395,24 +395,19 @@ impl Gateway {
             let answered = answered.await;
             let Some(link) = link.upgrade() else { return };
             let said = match answered {
-                Ok(said) => Some(said),
+                Ok(said) => said,
                 // It says nothing, or nothing that we ask for.
-                Err(AckError::Decode(_)) => Some(Said::default()),
-                Err(_) => None,
+                Err(AckError::Decode(_)) => Said::default(),
+                Err(_) => return link.peer.asks().unanswered(),
             };
-            match said {
-                Some(said) => {
-                    link.peer.asks().answered();
-                    let item = Item::Event {
-                        value: said.as_event(answer),
-                        ack: None,
-                        arrived: Instant::now(),
-                        asked: true,
-                    };
-                    gateway.accept(&link.peer, Some(link.socket.clone()), item);
-                }
-                None => link.peer.asks().unanswered(),
-            }
+            link.peer.asks().answered();
+            let item = Item::Event {
+                value: said.as_event(answer),
+                ack: None,
+                arrived: Instant::now(),
+                asked: true,
+            };
+            gateway.accept(&link.peer, Some(link.socket.clone()), item);
         });
     }
 
@@ -492,7 +487,6 @@ impl Gateway {
     }
 }
 
-/// An event as a client would send it.
 /// What a client may say in an acknowledgement: an object. Of a type with one field serde would take a list as well.
 #[derive(Default, Deserialize)]
 #[serde(transparent)]
@@ -501,14 +495,13 @@ struct Said(serde_json::Map<String, serde_json::Value>);
 impl Said {
     /// As if the client had sent `event` by itself.
     fn as_event(&self, (event, answer): (EventName, Payload)) -> Value {
-        let name = event.as_str();
-        let answer = answer.raw().get();
         // How long it took, from the packet to the paint.
         let painted = self.0.get("paintedMs").and_then(serde_json::Value::as_f64);
-        let json = match (painted, answer.strip_suffix('}')) {
-            (Some(ms), Some(open)) => format!("[\"{name}\",{open},\"paintedMs\":{ms}}}]"),
-            _ => format!("[\"{name}\",{answer}]"),
+        let answer = match painted {
+            Some(ms) => Payload::extended(answer.raw().get(), format_args!("\"paintedMs\":{ms}")),
+            None => answer,
         };
+        let json = format!("[\"{}\",{}]", event.as_str(), answer.raw());
         Value::Str(json.into(), None)
     }
 }

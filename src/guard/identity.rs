@@ -11,7 +11,7 @@ use jsonwebtoken::{
     errors::ErrorKind,
 };
 use serde::{Deserialize, Serialize};
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 /// Why a token is not accepted. What exactly was wrong stays here: it would help an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +51,17 @@ pub struct Claims<'a> {
     pub iat: u64,
     /// Ends at, seconds since 1970.
     pub exp: u64,
+}
+
+impl Claims<'_> {
+    /// Nobody's yet: from `now`, in seconds since 1970, for so long.
+    pub fn lasting(now: u64, ttl: Duration) -> Self {
+        Self {
+            iat: now,
+            exp: now.saturating_add(ttl.as_secs()),
+            ..Self::default()
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -433,8 +444,7 @@ mod tests {
         let claims = Claims {
             sub: "u",
             role: Some("mobile"),
-            exp: now() + 60,
-            ..Claims::default()
+            ..Claims::lasting(now(), Duration::from_mins(1))
         };
         let fresh = ring.sign(&claims).unwrap();
         let only_new = verifier(&[("SOCKET_JWT_SECRET", "new-secret")]);

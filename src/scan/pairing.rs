@@ -94,15 +94,12 @@ impl Pairing {
     pub fn pass(&self, given: &Given, address: IpAddr, now: Moment) -> Result<Pass, Rejection> {
         let invitation = self.accept(given, address, now)?;
         let login = format!("phone-{:032x}", rand::random::<u128>());
-        let seconds = now.unix_ms / 1000;
         let claims = Claims {
             sub: &login,
             role: Some(Device::Mobile.as_str()),
             login: Some(&login),
             session: Some(invitation.session.as_str()),
-            iat: seconds,
-            exp: seconds + self.pass_ttl.as_secs(),
-            ..Claims::default()
+            ..Claims::lasting(now.unix_ms / 1000, self.pass_ttl)
         };
         let token = self.verifier.sign(&claims).map_err(|_| unsigned())?;
         self.invitations.expect(&login, now.instant);

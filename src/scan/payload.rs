@@ -270,10 +270,9 @@ pub(super) struct Navigate<'a> {
 
 /// `navigate` as it is sent: with its place, or `null` where it has none.
 pub(super) fn placed(navigate: &str, seq: Option<u64>, replayed: bool) -> Payload {
-    let open = navigate.strip_suffix('}').unwrap_or(navigate);
     let seq = seq.map_or_else(|| "null".into(), |seq| seq.to_string());
     let replayed = if replayed { ",\"replayed\":true" } else { "" };
-    Payload::from_json(format!("{open},\"seq\":{seq}{replayed}}}"))
+    Payload::extended(navigate, format_args!("\"seq\":{seq}{replayed}"))
 }
 
 /// What a monitor's acknowledgement of `navigate` stands for.

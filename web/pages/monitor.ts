@@ -2,7 +2,7 @@
 import { connect, createMonitor, SignalboxError, type Monitor, type Order } from '@signalbox/client';
 import { keepAwake } from './awake';
 import { keep } from './keep';
-import { banner, begin, config, element, make, remembered, say, tokens, write } from './page';
+import { banner, begin, config, element, make, remembered, say, sure, tokens, write } from './page';
 import { qrCode } from './qr';
 import { beep, prepareSound } from './sound';
 import { clock } from './time';
@@ -321,10 +321,8 @@ full.hidden = !document.fullscreenEnabled;
 full.addEventListener('click', () => (document.fullscreenElement ? document.exitFullscreen() : document.documentElement.requestFullscreen()));
 document.addEventListener('fullscreenchange', () => full.setAttribute('aria-pressed', String(document.fullscreenElement !== null)));
 
-const sure = element<HTMLDialogElement>('sure');
-element('new').addEventListener('click', () => sure.showModal());
-sure.addEventListener('close', () => {
-  if (sure.returnValue !== 'yes') return;
+element('new').addEventListener('click', async () => {
+  if (!(await sure(say('monitorNewTitle'), say('monitorNewText'), say('monitorNewDo')))) return;
   monitor?.close();
   link.close();
   session.forget();

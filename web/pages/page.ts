@@ -33,6 +33,23 @@ export function make<K extends keyof HTMLElementTagNameMap>(
   return node;
 }
 
+/** Asks whether somebody means what cannot be undone; `yes` is on the button that does it. */
+export function sure(title: string, text: string, yes: string): Promise<boolean> {
+  const dialog = make('dialog', { ariaLabel: title },
+    make('form', { method: 'dialog', className: 'stack' },
+      make('h2', { textContent: title }),
+      make('p', { textContent: text }),
+      make('div', { className: 'row' },
+        make('button', { value: 'yes', className: 'danger', textContent: yes }),
+        make('button', { value: 'no', textContent: say('cancel') }))));
+  document.body.append(dialog);
+  dialog.showModal();
+  return new Promise((resolve) => dialog.addEventListener('close', () => {
+    dialog.remove();
+    resolve(dialog.returnValue === 'yes');
+  }));
+}
+
 /** Writes a text into an element; what stands between backticks becomes code. */
 export function write(node: HTMLElement, text: string): void {
   node.replaceChildren(...text.split('`').map((part, i) => (i % 2 ? make('code', { textContent: part }) : part)));

@@ -3,7 +3,7 @@ import { connect, createScanner, SignalboxError, type Link, type ScanEntry, type
 import { keepAwake } from './awake';
 import { keep } from './keep';
 import { createCamera, type CameraTrouble } from './camera';
-import { account, address, banner, begin, config, element, loginPage, make, remembered, say, tokens, write } from './page';
+import { account, address, banner, begin, config, element, loginPage, make, remembered, say, sure, tokens, write } from './page';
 import { beep, prepareSound } from './sound';
 import type { TextKey } from './text';
 import { clock } from './time';
@@ -341,13 +341,11 @@ document.addEventListener('visibilitychange', () => {
   else if (wanted) void startCamera();
 });
 
-const sure = element<HTMLDialogElement>('sure');
-element('leave').addEventListener('click', () => {
+element('leave').addEventListener('click', async () => {
   const waiting = current?.scanner.entries.filter(({ state }) => state === 'waiting').length ?? 0;
-  element('sure-text').textContent = say('scanLeaveText') + (waiting ? ` ${say('scanLeaveWaiting', waiting)}` : '');
-  sure.showModal();
+  const text = say('scanLeaveText') + (waiting ? ` ${say('scanLeaveWaiting', waiting)}` : '');
+  if (await sure(say('scanLeaveTitle'), text, say('scanLeaveDo'))) leave();
 });
-sure.addEventListener('close', () => sure.returnValue === 'yes' && leave());
 
 // --- the beginning
 
