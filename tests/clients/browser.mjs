@@ -13,8 +13,16 @@ function browserPath() {
 
 export const launch = (...args) => chromium.launch({ executablePath: browserPath(), args: ['--no-sandbox', ...args] });
 
-/** What the browser itself writes to the console while a server or the network is away. */
-export const AWAY = /ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INTERNET_DISCONNECTED|NETWORK_CHANGED)|WebSocket connection to/;
+/**
+ * What the browser itself writes to the console while a server or the network is away: for a request, for one that went through
+ * a service worker (the same as ERR_FAILED, without the reason), for a service worker that could not be fetched, for a WebSocket.
+ */
+export const AWAY = new RegExp([
+  'ERR_(CONNECTION_REFUSED|CONNECTION_RESET|EMPTY_RESPONSE|INTERNET_DISCONNECTED|NETWORK_CHANGED)',
+  'Failed to load resource: net::ERR_FAILED',
+  'An unknown error occurred when fetching the script',
+  'WebSocket connection to',
+].join('|'));
 /** What it means that `watch` noted nothing. */
 export const NOTHING = 'no error, no dialog, nothing refused by the content policy, no foreign request';
 
