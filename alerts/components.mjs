@@ -4,7 +4,7 @@ const page = (component) => ({ severity: 'page', component });
 const ticket = (component) => ({ severity: 'ticket', component });
 const SENT = 'signalbox_scan_flows_total{outcome="sent"}';
 const NOT_STORED = 'signalbox_scan_flows_total{outcome="storage_failed"}';
-const REFUSED = 'signalbox_handshakes_total{result=~"no_token|bad_token|limited|origin"}';
+const REFUSED = 'signalbox_handshakes_total{result=~"no_token|bad_token|limited|blocked|origin"}';
 
 /** Counts something that must never happen: told for as long as the window reaches back. */
 const rose = (metric, window) => `increase(${metric}[${window}]) > 0`;
@@ -172,7 +172,7 @@ and sum by (job) (increase(${REFUSED}[15m])) >= 50`,
         for: '10m',
         labels: ticket('connections'),
         summary: '{{ $value | humanizePercentage }} of handshakes were refused in the last 15 minutes.',
-        impact: 'Clients are not let in: their tokens, their site or our settings are wrong.',
+        impact: 'Clients are not let in: their tokens, their site or our settings are wrong, or their address is blocked.',
         check: 'sum by (result) (rate(signalbox_handshakes_total[15m]))',
         board: 'signalbox-connections',
         flows: 'outcome=refused&event=connect',
@@ -187,6 +187,70 @@ and sum by (job) (increase(${REFUSED}[15m])) >= 50`,
         check: 'topk(3, sum by (instance) (increase(signalbox_send_queue_full_total[10m])))',
         board: 'signalbox-connections',
         flows: 'event=disconnect',
+      },
+      {
+        alert: 'AddressBlockSurge',
+        why: `A block lasts 15 minutes (BLOCK_DURATION), so each in 15 minutes is another address, or the same on another node: one
+attacker makes one or two. Ten are many attackers, or many clients whose tokens we do not know. Those of one office are one
+address: what that costs shows in HandshakeRefusalsHigh.`,
+        expr: 'sum by (job) (increase(signalbox_blocks_total[15m])) >= 10',
+        labels: ticket('connections'),
+        summary: '{{ $value | humanize }} addresses were blocked in the last 15 minutes.',
+        impact: 'Everybody behind these addresses is disconnected and turned away for 15 minutes, from pages and scans too; many of them may have done nothing.',
+        check: 'sum by (instance, reason) (increase(signalbox_blocks_total[15m]))',
+        board: 'signalbox-connections',
+        flows: 'outcome=refused&event=connect',
+      },
+    ],
+  },
+  {
+    name: 'signalbox-chat',
+    why: `Chat and its assistant. A message that we lose burns the budget of signaling; these are about what is late, or about
+somebody else who does not answer.`,
+    rules: [
+      {
+        alert: 'ChatStoreSlow',
+        why: `Each message is written before its room gets it, and the messages of a room wait for each other. SlowStore looks at all
+operations together, where those of chat may be too few to show. Under 100 in 10 minutes, one is no percentile.`,
+        expr: `histogram_quantile(0.99, sum by (job, instance, le) (rate(signalbox_store_operation_seconds_bucket{op=~"say|chat"}[10m]))) > 0.25
+and sum by (job, instance) (increase(signalbox_store_operation_seconds_count{op=~"say|chat"}[10m])) >= 100`,
+        for: '10m',
+        labels: ticket('chat'),
+        node: true,
+        summary: 'One in a hundred chat operations of the database of {{ $labels.instance }} takes {{ $value | humanizeDuration }} or longer.',
+        impact: 'Messages arrive late, those of a busy room one after the other; rooms open slowly. Over STORE_TIMEOUT (2s) messages are refused.',
+        check: 'sum by (op) (rate(signalbox_store_operation_seconds_sum{instance="{{ $labels.instance }}",op=~"say|chat"}[10m])) / sum by (op) (rate(signalbox_store_operation_seconds_count{instance="{{ $labels.instance }}",op=~"say|chat"}[10m]))',
+        board: 'signalbox-signaling',
+        flows: 'event=message&min_ms=250',
+      },
+      {
+        alert: 'GptQueueBacklog',
+        why: `What waits, divided by how fast questions end: how long the last one waits, whatever GPT_CONCURRENCY is. A minute is more than
+people wait. Where nothing ends at all it is infinite. For 5 minutes, so that a lesson in which all ask at once wakes nobody.`,
+        expr: `sum by (job, instance) (signalbox_gpt_queue_depth)
+  / sum by (job, instance) (rate(signalbox_gpt_requests_total{outcome=~"ok|failed|cancelled"}[5m])) > 60`,
+        for: '5m',
+        labels: ticket('chat'),
+        node: true,
+        summary: 'Who asks the assistant on {{ $labels.instance }} waits {{ $value | humanizeDuration }} before it begins to answer.',
+        impact: 'Answers come too late to be of use; from GPT_QUEUE_MAX (100) waiting on, questions are refused: "the assistant is busy". Chat between people goes on.',
+        check: 'histogram_quantile(0.5, sum by (le) (rate(signalbox_gpt_seconds_bucket{instance="{{ $labels.instance }}"}[5m])))',
+        board: 'signalbox-signaling',
+        flows: 'event=message',
+      },
+      {
+        alert: 'GptBreakerOpen',
+        why: `An open breaker refuses, so that nothing waits and GptQueueBacklog is silent. Each failure opens it anew for GPT_BREAKER_PAUSE
+(30 s), and then it waits for somebody to ask: hence within 2 minutes. 5 minutes of it are no accident, and people ask.`,
+        expr: 'max_over_time(signalbox_gpt_breaker_open[2m]) == 1',
+        for: '5m',
+        labels: ticket('chat'),
+        node: true,
+        summary: 'The breaker of the assistant on {{ $labels.instance }} has been open again and again for over 5 minutes.',
+        impact: 'Who asks the assistant in chat is told that it is busy, or gets no answer. Chat between people goes on.',
+        check: 'grep signalbox::assistant logs/combined.* | tail -3',
+        board: 'signalbox-signaling',
+        flows: 'outcome=refused&event=message',
       },
     ],
   },
@@ -241,7 +305,7 @@ ScansNotStored.`,
         labels: ticket('store'),
         node: true,
         summary: '{{ $labels.instance }} cannot reach its database.',
-        impact: 'Scans there are relayed without being kept, or refused; nobody can log in or register; what happens in rooms waits in memory.',
+        impact: 'Scans there are relayed without being kept, or refused; nobody can log in, register or chat; what happens in rooms waits in memory.',
         check: 'signalbox_store_changes_waiting{instance="{{ $labels.instance }}"}',
         board: 'signalbox-runtime',
         flows: 'outcome=failed',

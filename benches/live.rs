@@ -207,8 +207,10 @@ fn visit(n: u32) -> Context {
             login: None,
             scope: None,
             canary: false,
+            chat: None,
         }),
         address: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        blockable: false,
         now: now(),
         trace: TraceContext {
             trace: TraceId(1),

@@ -8,7 +8,7 @@ const BOARDS = {
   objectives: 'Objectives',
   connections: 'Connections',
   nodes: 'Nodes',
-  signaling: 'Signaling and queue',
+  signaling: 'Signaling, queue, chat',
   runtime: 'Runtime and storage',
   telemetry: 'Telemetry health',
 };

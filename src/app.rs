@@ -1,16 +1,21 @@
 //! The only place where parts are wired together. Tests start the same program.
 
 use crate::{
-    accounts::{Accounts, TokenRenew},
+    accounts::{Accounts, RefreshToken, TokenRenew},
+    assistant::Assistant,
+    chat::{
+        ChatServices, DeleteRoom, EditMessage, JoinChat, LeaveChat, LoadMoreMessages, SendMessage,
+        SyncRooms,
+    },
     clock,
     event::{RoomChange, SessionId, milliseconds},
     gateway::{Canary, Family, Front, Gateway, Listener, Table, certified},
-    guard::{KeySet, Keyed, Revoked, Verifier},
-    http::{Http, Sources},
+    guard::{Block, Blocks, KeySet, Keyed, Revoked, Verifier},
+    http::{Families, Http, Sources},
     jobs::Jobs,
     live::{
-        Crowds, MemoryQueues, MemoryRestores, MemoryRooms, MemorySeats, MemorySessions, Pairings,
-        QueueRules, Restores, RoomLimits, SeatRules, Turns,
+        Ask, Asks, Crowds, Listeners, MemoryQueues, MemoryRestores, MemoryRooms, MemorySeats,
+        MemorySessions, Pairings, QueueRules, Restores, RoomLimits, SeatRules, Turns,
     },
     queue::{
         JoinEvent, JoinQueue, JoinSeatSelection, LeaveEvent, LeaveQueue, QueueHeartbeat,
@@ -32,7 +37,10 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::{
-    sync::{oneshot, watch},
+    sync::{
+        mpsc::{Receiver, UnboundedReceiver},
+        oneshot, watch,
+    },
     task::JoinSet,
 };
 
@@ -47,10 +55,10 @@ pub struct App {
     sessions: Arc<MemorySessions>,
     rooms: Arc<MemoryRooms>,
     rtc: RtcServices,
-    queue: QueueServices,
-    seat_map: SeatMap,
-    accounts: Arc<Accounts>,
-    pairing: Arc<Pairing>,
+    families: Arc<Families>,
+    assistant: Option<Arc<Assistant>>,
+    blocks: Arc<Blocks>,
+    blocked: UnboundedReceiver<Block>,
     keys: Option<Arc<KeySet>>,
     store: Arc<Store>,
     recorder: Recorder,
@@ -79,20 +87,11 @@ impl App {
         let tls = server.tls.as_ref().map(certified).transpose()?;
         let (address, public) = bind("PORT", server.listen)?;
         let public = public.secured(tls);
-        let admin = match server.admin {
-            Some(address) => Some(bind("ADMIN_ADDR", address)?.1),
-            None => None,
-        };
-        let keys = match &settings.auth.jwks {
-            Some(source) => Some(Arc::new(KeySet::new(source.clone())?)),
-            None => None,
-        };
-        if let Some(keys) = &keys {
-            keys.refresh().await;
-        }
+        let admin = server.admin.map(|address| bind("ADMIN_ADDR", address));
+        let admin = admin.transpose()?.map(|(_, listener)| listener);
+        let keys = key_set(settings).await?;
         let revoked = Arc::new(Revoked::default());
-        let verifier = Verifier::new(&settings.auth, keys.clone(), revoked.clone());
-        let verifier = Arc::new(verifier);
+        let verifier = Arc::new(Verifier::new(&settings.auth, keys.clone(), revoked.clone()));
         let measured = telemetry.clone();
         let seen = move |op, result, took| measured.metrics.store(op, result, took);
         let store = Arc::new(Store::open(&settings.store, Box::new(seen)).await?);
@@ -101,16 +100,10 @@ impl App {
         let canary = SessionId::parse(verifier.canary());
         let sessions = MemorySessions::new(limits.sessions_per_socket, limits.sessions_max);
         let sessions = Arc::new(sessions.hiding(canary));
-        let measured = telemetry.clone();
-        let seen = move |scans| measured.metrics.batched(scans);
-        let fault = match settings.fault {
-            Some(Fault::Ledger(fault)) => Some(fault),
-            _ => None,
-        };
         let seat_map = seat_map(settings, &store);
         seat_map.keep(clock::now()).await;
         let queue = queue_services(settings, seat_map.seats.clone());
-        let (ledger, writer) = Ledger::new(store.clone(), Box::new(seen), fault);
+        let (ledger, writer) = ledger(settings, &telemetry, &store);
         let pairing = Arc::new(pairing(settings, &verifier, &store));
         let scan = ScanServices {
             sessions: sessions.clone(),
@@ -123,31 +116,49 @@ impl App {
         };
         let (rtc, rooms) = rtc_services(limits, &records, queue.restores.clone());
         recorder.load(&Keeper(rooms.clone())).await;
-        let accounts = Accounts::new(settings, verifier.clone(), store.clone(), revoked);
+        let (blocks, blocked) =
+            Blocks::new(settings.chat.block_after, settings.chat.block_duration);
+        let accounts = Accounts::new(
+            settings,
+            verifier.clone(),
+            store.clone(),
+            revoked,
+            blocks.clone(),
+        );
         let _ = accounts.learn_revoked(true, clock::now()).await;
-        let table = Table::new([
-            scan_family(&scan),
-            rtc_family(&rtc),
-            queue_family(&queue),
-            accounts_family(&accounts),
-        ]);
-        let (gateway, front) = Gateway::build(settings, telemetry.clone(), verifier.clone(), table);
+        let (chat, asked) = chat_services(settings, &store);
+        let families = Families {
+            accounts: accounts.clone(),
+            pairing,
+            queue,
+            seat_map,
+            chat,
+        };
+        let families = Arc::new(families);
+        let table = table(&scan, &rtc, &families);
+        let (gateway, front) = Gateway::build(
+            settings,
+            telemetry.clone(),
+            verifier.clone(),
+            (accounts, blocks.clone()),
+            table,
+        );
         let http = Http::new(
             settings,
             telemetry.clone(),
-            accounts.clone(),
-            pairing.clone(),
-            (queue.clone(), seat_map.clone()),
+            families.clone(),
+            blocks.clone(),
             store.clone(),
             sources(&gateway, &sessions, &rooms),
         );
+        let assistant = build_assistant(settings, asked, &families, &telemetry, &gateway)?;
         watch(&telemetry, &sessions, &rooms, &store, records);
         Ok(Self {
             rtc,
-            queue,
-            seat_map,
-            accounts,
-            pairing,
+            families,
+            assistant,
+            blocks,
+            blocked,
             keys,
             store,
             recorder,
@@ -192,11 +203,14 @@ impl App {
         let writing = tokio::spawn(self.writer.run());
         let canary = Canary {
             address: self.address,
-            verifier: self.accounts.verifier.clone(),
+            verifier: self.families.accounts.verifier.clone(),
             telemetry: self.telemetry.clone(),
         };
         let period = self.settings.telemetry.canary_interval;
         let canary = period.map(|period| tokio::spawn(canary.run(period)));
+        let answering = self
+            .assistant
+            .map(|assistant| tokio::spawn(assistant.run()));
         let mut jobs = Jobs {
             settings: self.settings.clone(),
             telemetry: self.telemetry.clone(),
@@ -206,10 +220,9 @@ impl App {
             sessions: self.sessions,
             rooms: self.rooms,
             rtc: self.rtc,
-            queue: self.queue,
-            seat_map: self.seat_map.clone(),
-            accounts: self.accounts,
-            pairing: self.pairing,
+            families: self.families.clone(),
+            blocks: self.blocks,
+            blocked: self.blocked,
             keys: self.keys,
             store: self.store.clone(),
         }
@@ -230,10 +243,13 @@ impl App {
         drop(stopping);
         while servers.join_next().await.is_some() {}
         jobs.abort_all();
+        if let Some(answering) = answering {
+            answering.abort();
+        }
         // Everybody has left: that is written down as well.
         let _ = over.send(());
         let _ = tokio::time::timeout(LAST_RECORDS, recording).await;
-        self.seat_map.keep(clock::now()).await;
+        self.families.seat_map.keep(clock::now()).await;
         // Whoever waited for it has been answered.
         writing.abort();
         self.store.close().await;
@@ -265,6 +281,16 @@ impl RoomKeeper for Keeper {
     fn replay(&self) -> Vec<RoomChange> {
         self.0.replay()
     }
+}
+
+/// The public keys of other issuers, if there are any.
+async fn key_set(settings: &Settings) -> Result<Option<Arc<KeySet>>, String> {
+    let Some(source) = &settings.auth.jwks else {
+        return Ok(None);
+    };
+    let keys = KeySet::new(source.clone())?;
+    keys.refresh().await;
+    Ok(Some(Arc::new(keys)))
 }
 
 fn pairing(settings: &Settings, verifier: &Arc<Verifier>, store: &Arc<Store>) -> Pairing {
@@ -300,6 +326,21 @@ fn watch(
         metrics.set_store(seen.up(), waiting, lost);
         metrics.set_pool(seen.connections(), seen.most_connections());
     });
+}
+
+/// The ledger of scans, and what writes it.
+fn ledger(
+    settings: &Settings,
+    telemetry: &Arc<Telemetry>,
+    store: &Arc<Store>,
+) -> (Ledger, Batcher) {
+    let measured = telemetry.clone();
+    let seen = move |scans| measured.metrics.batched(scans);
+    let fault = match settings.fault {
+        Some(Fault::Ledger(fault)) => Some(fault),
+        _ => None,
+    };
+    Ledger::new(store.clone(), Box::new(seen), fault)
 }
 
 /// Seats in memory, written down as they change.
@@ -359,6 +400,16 @@ fn rtc_services(
     (rtc, rooms)
 }
 
+fn table(scan: &ScanServices, rtc: &RtcServices, families: &Families) -> Table {
+    Table::new([
+        scan_family(scan),
+        rtc_family(rtc),
+        queue_family(&families.queue),
+        chat_family(&families.chat),
+        accounts_family(&families.accounts),
+    ])
+}
+
 fn queue_family(queue: &QueueServices) -> Family {
     Family::new()
         .event::<JoinEvent, _>(queue)
@@ -401,7 +452,70 @@ fn rtc_family(rtc: &RtcServices) -> Family {
 }
 
 fn accounts_family(accounts: &Arc<Accounts>) -> Family {
-    Family::new().event::<TokenRenew, _>(accounts)
+    Family::new()
+        .event::<TokenRenew, _>(accounts)
+        .event::<RefreshToken, _>(accounts)
+}
+
+/// Chat: what lasts in the store, who listens in memory.
+fn chat_services(settings: &Settings, store: &Arc<Store>) -> (ChatServices, Option<Receiver<Ask>>) {
+    let (asks, asked) = match &settings.gpt {
+        Some(gpt) => {
+            let (asks, asked) = Asks::new(gpt.queue_max, gpt.breaker_pause);
+            (asks, Some(asked))
+        }
+        None => (Asks::none(), None),
+    };
+    let chat = ChatServices {
+        store: store.clone(),
+        turns: Arc::new(Turns::default()),
+        listeners: Arc::new(Listeners::new(settings.limits.rooms_per_socket)),
+        asks: Arc::new(asks),
+        profiles_only: settings.chat.application.is_some(),
+    };
+    (chat, asked)
+}
+
+/// The assistant, if one is set; its gauges are set at each scrape.
+fn build_assistant(
+    settings: &Settings,
+    asked: Option<Receiver<Ask>>,
+    families: &Families,
+    telemetry: &Arc<Telemetry>,
+    gateway: &Arc<Gateway>,
+) -> Result<Option<Arc<Assistant>>, String> {
+    let chat = &families.chat;
+    let (Some(gpt), Some(asked), Some(breaker)) = (&settings.gpt, asked, chat.asks.breaker())
+    else {
+        return Ok(None);
+    };
+    let (asks, seen) = (chat.asks.clone(), breaker.clone());
+    telemetry.metrics.on_scrape(move |metrics| {
+        let open = seen.is_open(Instant::now());
+        metrics.set_gpt(asks.waiting(), asks.refused(), open);
+    });
+    let gateway = gateway.clone();
+    let assistant = Assistant::new(
+        gpt,
+        asked,
+        breaker,
+        chat.clone(),
+        telemetry.clone(),
+        Box::new(move |decision| gateway.carry_out(decision)),
+    );
+    assistant.map(Some)
+}
+
+fn chat_family(chat: &ChatServices) -> Family {
+    Family::new()
+        .event::<JoinChat, _>(chat)
+        .event::<LeaveChat, _>(chat)
+        .event::<SendMessage, _>(chat)
+        .event::<EditMessage, _>(chat)
+        .event::<LoadMoreMessages, _>(chat)
+        .event::<SyncRooms, _>(chat)
+        .event::<DeleteRoom, _>(chat)
+        .visits(chat.clone())
 }
 
 fn sources(

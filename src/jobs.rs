@@ -3,20 +3,22 @@
 use crate::{
     accounts::Accounts,
     clock,
-    event::{Room, utc},
+    event::{Fact, Room, milliseconds, utc},
     gateway::{Front, Gateway},
-    guard::KeySet,
-    http::Http,
+    guard::{Block, Blocks, KeySet},
+    http::{Families, Http},
     live::{MemoryRooms, MemorySessions},
-    queue::{QueueServices, SeatMap},
+    queue::QueueServices,
     rtc::RtcServices,
-    scan::Pairing,
     settings::Settings,
     store::Store,
     telemetry::{Telemetry, statistics},
 };
-use std::{sync::Arc, time::Duration};
-use tokio::{task::JoinSet, time::MissedTickBehavior};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{sync::mpsc::UnboundedReceiver, task::JoinSet, time::MissedTickBehavior};
 
 /// What the jobs work on.
 pub(crate) struct Jobs {
@@ -28,10 +30,9 @@ pub(crate) struct Jobs {
     pub(crate) sessions: Arc<MemorySessions>,
     pub(crate) rooms: Arc<MemoryRooms>,
     pub(crate) rtc: RtcServices,
-    pub(crate) queue: QueueServices,
-    pub(crate) seat_map: SeatMap,
-    pub(crate) accounts: Arc<Accounts>,
-    pub(crate) pairing: Arc<Pairing>,
+    pub(crate) families: Arc<Families>,
+    pub(crate) blocks: Arc<Blocks>,
+    pub(crate) blocked: UnboundedReceiver<Block>,
     pub(crate) keys: Option<Arc<KeySet>>,
     pub(crate) store: Arc<Store>,
 }
@@ -40,7 +41,9 @@ pub(crate) struct Jobs {
 const EMPTY_ROOM: Duration = Duration::from_secs(30);
 /// How often nodes look which logins were ended on others; contract and threat model allow 5 s.
 const ENDED_LOGINS: Duration = Duration::from_secs(2);
-/// How often old scans are looked for, and how long the others have the database between two steps.
+/// How often old scans and messages are looked for, how many messages go in a step, and how long the others have
+/// the database between two steps.
+const PRUNED: u32 = 1000;
 const PRUNE: Duration = Duration::from_mins(1);
 const BREATH: Duration = Duration::from_millis(50);
 const SECOND: Duration = Duration::from_secs(1);
@@ -79,22 +82,30 @@ impl Jobs {
             rooms.close_empty(EMPTY_ROOM, clock::now());
         }));
         jobs.spawn(turn(
-            self.queue.clone(),
+            self.families.queue.clone(),
             self.settings.queue.restore_window,
             self.gateway.clone(),
             self.telemetry.clone(),
         ));
-        let seat_map = self.seat_map;
+        let seat_map = self.families.seat_map.clone();
         jobs.spawn(async move {
             loop {
                 tokio::time::sleep(SECOND).await;
                 seat_map.keep(clock::now()).await;
             }
         });
+        jobs.spawn(end_blocked(
+            self.blocked,
+            self.gateway.clone(),
+            self.telemetry.clone(),
+        ));
         jobs.spawn(prune(self.store.clone()));
+        if let Some(kept) = self.settings.chat.retention {
+            jobs.spawn(prune_chat(self.store.clone(), kept));
+        }
         jobs.spawn(end_logins(
             self.store,
-            self.accounts.clone(),
+            self.families.accounts.clone(),
             self.gateway.clone(),
         ));
         if let Some(keys) = self.keys {
@@ -108,10 +119,16 @@ impl Jobs {
         }
         let creations = self.rtc.creations;
         let (gateway, front, http) = (self.gateway, self.front, self.http);
-        let (accounts, pairing) = (self.accounts, self.pairing);
+        let families = self.families;
+        let (blocks, telemetry) = (self.blocks, self.telemetry);
+        let seen = blocks.clone();
+        telemetry
+            .metrics
+            .on_scrape(move |metrics| metrics.set_blocked(seen.count(Instant::now())));
         jobs.spawn(every(TIDY, move || {
-            pairing.tidy(clock::now());
-            accounts.tidy(clock::now());
+            blocks.tidy(Instant::now());
+            families.pairing.tidy(clock::now());
+            families.accounts.tidy(clock::now());
             gateway.tidy();
             creations.tidy();
             front.tidy();
@@ -153,6 +170,36 @@ async fn prune(store: Arc<Store>) {
         let more = store.prune_scans(utc(clock::now().unix_ms)).await;
         let pause = if more == Ok(true) { BREATH } else { PRUNE };
         tokio::time::sleep(pause).await;
+    }
+}
+
+/// Deletes messages that are no longer kept, a few at a time.
+async fn prune_chat(store: Arc<Store>, kept: Duration) {
+    loop {
+        let before = clock::now().unix_ms.saturating_sub(milliseconds(kept));
+        let before = i64::try_from(before).unwrap_or(i64::MAX);
+        let pruned = store.prune_chat(before, PRUNED).await;
+        let more = pruned.is_ok_and(|pruned| pruned == u64::from(PRUNED));
+        tokio::time::sleep(if more { BREATH } else { PRUNE }).await;
+    }
+}
+
+/// Writes down which addresses were blocked, and closes what is connected from there.
+async fn end_blocked(
+    mut blocked: UnboundedReceiver<Block>,
+    gateway: Arc<Gateway>,
+    telemetry: Arc<Telemetry>,
+) {
+    while let Some(block) = blocked.recv().await {
+        telemetry.happened(&[Fact::AddressBlocked(block.reason)]);
+        tracing::warn!(
+            target: "signalbox::blocks",
+            client_address = %block.address,
+            reason = block.reason.as_str(),
+            until = block.until,
+            "An address was blocked."
+        );
+        gateway.end_blocked();
     }
 }
 

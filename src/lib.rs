@@ -14,6 +14,8 @@
 
 pub mod accounts;
 pub mod app;
+pub mod assistant;
+pub mod chat;
 pub mod clock;
 pub mod dev;
 pub mod event;

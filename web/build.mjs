@@ -13,6 +13,7 @@ const dist = path.join(web, 'dist');
 export const PAGES = {
   '/': 'pages/home.html',
   '/call': 'pages/call.html',
+  '/chat': 'pages/chat.html',
   '/console': 'console/index.html',
   '/login': 'pages/login.html',
   '/monitor': 'pages/monitor.html',

@@ -196,8 +196,13 @@ function definitions(names, $defs) {
 
 const list = (names) => names.map(code).join(', ');
 
+/** The events of a family. Where it has a name in common with another one, `forms` says what each of them means by it. */
+const eventsOf = (family, all) => all
+  .map(({ forms, ...event }) => (forms?.[family] ? { ...event, family, ...forms[family] } : event))
+  .filter((event) => event.family === family);
+
 function section(family, { title, description, namespaces }, { events, $defs }, told) {
-  const [asked, pushed] = [events.client, events.server].map((all) => all.filter((event) => event.family === family));
+  const [asked, pushed] = [eventsOf(family, events.client), eventsOf(family, events.server)];
   const sent = asked.map((event) => [
     code(event.name),
     event.description,

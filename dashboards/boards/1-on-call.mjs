@@ -59,7 +59,7 @@ export default {
         }, [
           'Each row is one promise, judged over the rate interval: green while it is kept, red while it is broken. Without traffic a promise is kept.',
           'all green.',
-          'the topmost red row names the board: scans → Scan flow, scans that are not kept → Runtime and storage, clients and restores → Connections, signals → Signaling and queue, nodes → Nodes, database and runtime → Runtime and storage, logs → Telemetry health.',
+          'the topmost red row names the board: scans → Scan flow, scans that are not kept → Runtime and storage, clients and restores → Connections, signals → Signaling, queue, chat, nodes → Nodes, database and runtime → Runtime and storage, logs → Telemetry health.',
         ], { w: 16, links: [board('scan-flow'), board('connections'), board('signaling'), board('nodes'), board('runtime'), board('telemetry')] }),
         table('Alerts', 'short', `label_replace(max by (severity, alertname, component, instance) (ALERTS{alertstate="firing", severity=~"page|ticket"}),
           "runbook", "$1$2", "alertname", "(.+Burn).+|(.+)")`, [
@@ -118,7 +118,7 @@ export default {
         series('Failures by event', 'ops', { '{{event}}': rate('signalbox_events_received_total{@, outcome="failed"}', 'event') }, [
           'Events of any kind that failed through our fault.',
           '0 for all of them. One event: its handler. All events: the node or what it depends on.',
-          'open the failed flows; for events of signaling, the queue and seats open Signaling and queue.',
+          'open the failed flows; for events of signaling, the queue, seats and chat open Signaling, queue, chat.',
         ], { draw: 'bars', many: true, links: [failedFlows, errorLogs, board('signaling')] }),
         series('Canary by result', 'ops', { '{{result}}': rate('signalbox_canary_runs_total{@}', 'result') }, [
           'Runs of the synthetic phone and monitor by how they ended. Two runs a minute and node.',
@@ -131,7 +131,8 @@ export default {
 - **storage_failed among them**: [Runtime and storage](${board('runtime').url}). Scans are relayed without being kept, or refused.
 - **The 99 % line rises**: [Scan flow](${board('scan-flow').url}). See which stage grew, then open a slow flow.
 - **The oldest scan grows and nothing else moves**: [Runtime and storage](${board('runtime').url}). A worker is blocked.
-- **Clients fall**: [Connections](${board('connections').url}). The network, the client or us?
+- **Clients fall**: [Connections](${board('connections').url}). The network, the client or us? Or are addresses blocked?
+- **Chat or its assistant does not answer**: [Signaling, queue, chat](${board('signaling').url}). The rows Chat and The assistant in chat.
 - **Somebody reads you a code such as K7-QX4M**: [the flow explorer](${allFlows.url}). Type it in.
 - **All is green and users complain**: [Telemetry health](${board('telemetry').url}). Can these graphs be trusted?`))),
   ],

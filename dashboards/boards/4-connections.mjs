@@ -9,6 +9,7 @@ const RESTORES = 'signalbox_session_restores_total';
 const RESTORE = 'signalbox_session_restore_duration_seconds';
 const RESTORED = { ok: 'green', expired: 'purple', unknown: 'blue', gap: 'orange', error: 'red' };
 const restoreFlows = flows('event=restore', 'restores');
+const blockLogs = logs('target="signalbox::blocks"', 'blocks, with their addresses');
 const connectionLogs = logs('target="signalbox::connection"', 'connections opened and closed');
 
 export default {
@@ -34,7 +35,7 @@ export default {
           'open the errors in the log.',
         ], { decimals: 2, limits: below(0.999, 0.9995), noValue: 'none', links: [errorLogs, board('objectives')] }),
         stat('Handshakes refused', 'percentunit', `${count('signalbox_handshakes_total{@, result!~"ok|error"}')} / ${count('signalbox_handshakes_total{@}')}`, [
-          'Share of the handshakes in the time shown that were turned away: no token, a bad one, a limit, or a wrong origin.',
+          'Share of the handshakes in the time shown that were turned away: no token, a bad one, a limit, a wrong origin, or a blocked address.',
           'below 5 %.',
           'see which result grew in the client’s column below.',
         ], { decimals: 1, limits: above(0.05, 0.5), noValue: 'none', links: [refusedFlows] }),
@@ -51,7 +52,7 @@ export default {
     section('Who is there?',
       line(8,
         series('Connections by role', 'short', { '{{role}}': 'sum by (role) (signalbox_connections{@})' }, [
-          'Connected clients by what they registered as: phones, monitors, WebRTC peers. unknown has not said, as people who wait in line never do.',
+          'Connected clients by what they registered as or do: phones, monitors, WebRTC peers, people in chat. unknown has not said, as people who wait in line never do.',
           'unknown near 0 where no tickets are sold; phones and monitors in a steady proportion.',
           'unknown staying up: clients connect and do not register, an old version or a fault in the application.',
         ], { stack: true, links: [connectionLogs] }),
@@ -74,10 +75,10 @@ export default {
           'few and steady. Browsers that are closed count as transport_close.',
           'ping_timeout up: radio or network. transport_error up: a proxy that cuts connections.',
         ], { links: [connectionLogs, board('nodes')] }),
-        series('The client left or misbehaved', 'ops', { '{{reason}}': rate('signalbox_disconnects_total{@, reason=~"client_left|parse_error|concurrent_polling|flood|token_expired|token_revoked"}', 'reason') }, [
-          'Connections that ended through the client: it said goodbye, sent what cannot be read, flooded, or its token ended.',
+        series('The client left or misbehaved', 'ops', { '{{reason}}': rate('signalbox_disconnects_total{@, reason=~"client_left|parse_error|concurrent_polling|flood|token_expired|token_revoked|blocked"}', 'reason') }, [
+          'Connections that ended through the client: it said goodbye, sent what cannot be read, flooded, its token ended, or its address was blocked.',
           'client_left mostly.',
-          'parse_error or flood up: a client with a fault, find it in the refused flows. token_expired up: clients do not renew.',
+          'parse_error or flood up: a client with a fault, find it in the refused flows. token_expired up: clients do not renew. blocked: see who is shut out below.',
         ], { links: [refusedFlows, connectionLogs] }),
         series('We hung up', 'ops', { '{{reason}}': rate('signalbox_disconnects_total{@, reason=~"send_queue_full|draining|server_closed"}', 'reason') }, [
           'Connections that the server ended: the client did not read fast enough, the node drains, or it closed them.',
@@ -88,13 +89,13 @@ export default {
         series('Turned away before an event', 'ops', { '{{reason}}': rate('signalbox_rejected_total{@}', 'reason') }, [
           'Requests and connections rejected at the door, by reason.',
           'near 0.',
-          'origin or sid up: an attack or a wrong setting. connections: the limit is reached. timeout or slow_reader: a bad network.',
+          'origin or sid up: an attack or a wrong setting. connections: the limit is reached. timeout or slow_reader: a bad network. blocked: pages and requests from blocked addresses, see below.',
         ], { many: true, links: [refusedFlows, board('nodes')] }),
         series('Handshakes by result', 'ops', { '{{result}}': rate('signalbox_handshakes_total{@}', 'result') }, [
           'Clients that ask to be let in, by what came of it. Only error is our fault.',
           'nearly all ok. Peaks follow a deploy or a network fault: everybody comes back.',
-          'bad_token up: expired or forged tokens. limited up: a reconnect loop. error up: open the errors in the log.',
-        ], { stack: true, many: true, colors: { ok: 'green', error: 'red', bad_token: 'orange', no_token: 'yellow', limited: 'purple', origin: 'dark-orange' }, links: [errorLogs, board('objectives')] }),
+          'bad_token up: expired or forged tokens. limited up: a reconnect loop. blocked up: see who is shut out below. error up: open the errors in the log.',
+        ], { stack: true, many: true, colors: { ok: 'green', error: 'red', bad_token: 'orange', no_token: 'yellow', limited: 'purple', origin: 'dark-orange', blocked: 'dark-red' }, links: [errorLogs, board('objectives')] }),
         series('Our failures', 'ops', {
           'handshakes that failed': rate('signalbox_handshakes_total{@, result="error"}'),
           'sockets with a full send queue': rate('signalbox_send_queue_full_total{@}'),
@@ -104,6 +105,32 @@ export default {
           '0.',
           'open the failed flows, then Runtime and storage: is the node at its end?',
         ], { draw: 'bars', links: [failedFlows, board('runtime')] }))),
+    section('Who is shut out?',
+      line(8,
+        series('Addresses blocked now', 'short', { '{{instance}}': 'max by (instance) (signalbox_blocked_addresses{@})' }, [
+          'Addresses that each node lets neither connect nor ask anything. Each block ends by itself after BLOCK_DURATION (15 min). Many people may be behind one address.',
+          '0, or a few.',
+          'the log of blocks names them; GET /api/admin/blocks lists them, DELETE /api/admin/blocks/ADDRESS lifts one.',
+        ], { w: 6, links: [blockLogs, runbook('AddressBlockSurge')] }),
+        series('Blocks a minute, by reason', 'short', { '{{reason}}': '60 * sum by (reason) (rate(signalbox_blocks_total{@}[@]))' }, [
+          'Addresses that were blocked. strikes: BLOCK_AFTER (5) strikes in 10 minutes. refreshes: over 120 wishes for a new token in a minute.',
+          '0. Ten in 15 minutes make a ticket.',
+          'strikes: an attack, or all clients come with tokens that we do not know; open the runbook. refreshes: a client in a loop.',
+        ], { w: 6, draw: 'bars', colors: { strikes: 'red', refreshes: 'orange' }, links: [runbook('AddressBlockSurge'), blockLogs] }),
+        series('Strikes', 'ops', { '{{instance}}': rate('signalbox_strikes_total{@}', 'instance') }, [
+          'Chat clients that came with a forged token, another’s name, another application, or a refresh token that is not theirs.',
+          'near 0.',
+          'rising slowly: somebody tries. All at once: new keys, a new database, or a release of an application with a fault.',
+        ], { w: 6, draw: 'bars', links: [runbook('AddressBlockSurge'), refusedFlows] }),
+        series('Turned away as blocked', 'ops', {
+          handshakes: rate('signalbox_handshakes_total{@, result="blocked"}'),
+          'HTTP requests': rate('signalbox_rejected_total{@, reason="blocked"}'),
+          'sockets closed': rate('signalbox_disconnects_total{@, reason="blocked"}'),
+        }, [
+          'What blocks cost: connections that were not let in, pages and requests answered with 403, sockets that were closed when the block began.',
+          '0, or what one client in a loop makes.',
+          'many from few addresses: an office behind one address, or our own proxy; is TRUSTED_PROXY_HOPS right?',
+        ], { w: 6, draw: 'bars', links: [runbook('AddressBlockSurge'), blockLogs] }))),
     section('Who comes back, and to what?',
       line(8,
         series('Restores by result', 'ops', { '{{result}}': rate(`${RESTORES}{@}`, 'result') }, [
@@ -114,7 +141,7 @@ export default {
         series('Restores that lost something', 'ops', { '{{result}}': rate(`${RESTORES}{@, result=~"gap|error"}`, 'result') }, [
           'The gaps and errors alone. They spend error budget.',
           '0.',
-          'error: open the failed flows. gap: open the runbook, and compare with who left the line on Signaling and queue.',
+          'error: open the failed flows. gap: open the runbook, and compare with who left the line on Signaling, queue, chat.',
         ], { draw: 'bars', colors: RESTORED, links: [failedFlows, runbook('RestoreBurn'), board('signaling')] }),
         series('A restore takes', 's', { 'half': quantile(0.5, RESTORE), '99 %': quantile(0.99, RESTORE) }, [
           'From the connection until everything is back, of those of whom something was kept. No event of the socket is handled before. A hole means that nobody came back.',

@@ -38,7 +38,7 @@ export default {
           'raise the limit (ulimit -n) or add a node.',
         ], { decimals: 1, min: 0, max: 1, limits: above(0.7, 0.8), links: [runbook('FdNearLimit')] }),
         stat('Database', 'short', 'min(signalbox_store_up{@})', [
-          'Whether the database of every node answers. Without it accounts do not work and scans are not kept; signaling goes on.',
+          'Whether the database of every node answers. Without it accounts and chat do not work and scans are not kept; signaling goes on.',
           'answers.',
           'away: look at the database itself; changes of rooms wait in memory meanwhile.',
         ], { mappings: words({ 0: 'away', 1: 'answers' }), limits: below(1), links: [runbook('StoreDown'), runbook('ScansNotStored'), storeLogs] }),
@@ -104,7 +104,7 @@ export default {
         series('Operations that did not work, by kind', 'ops', { '{{op}} {{result}}': rate(`${OPERATIONS}{@, result!="ok"}`, 'op, result') }, [
           'The same without those that worked, by kind.',
           '0.',
-          'enter: scans are not kept. replay: monitors do not get what they missed. record: rooms are not written and wait. account, login, refresh: nobody can log in.',
+          'enter: scans are not kept. replay: monitors do not get what they missed. record: rooms are not written and wait. account, login, refresh: nobody can log in. say, chat: nobody can chat.',
         ], { draw: 'bars', many: true, links: [storeLogs] })),
       line(8,
         series('Connections to the database', 'short', {

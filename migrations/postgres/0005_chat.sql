@@ -34,3 +34,6 @@ CREATE TABLE chat_messages (
 CREATE UNIQUE INDEX idx_chat_messages_room ON chat_messages (room_id, created_at);
 CREATE UNIQUE INDEX idx_chat_messages_client ON chat_messages (room_id, user_id, client_id) WHERE client_id IS NOT NULL;
 CREATE INDEX idx_chat_messages_age ON chat_messages (created_at);
+
+-- Participants are named when a room begins.
+CREATE INDEX idx_users_username ON users (username);

@@ -4,5 +4,5 @@ mod credentials;
 mod handle;
 mod service;
 
-pub use handle::TokenRenew;
+pub use handle::{RefreshToken, TokenRenew};
 pub use service::{AccountError, Accounts, LoggedIn};

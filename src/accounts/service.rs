@@ -2,15 +2,24 @@
 
 use super::credentials;
 use crate::{
-    event::{Code, Component, Failure, Identity, Moment, Refusal, Rejection, Text, utc},
-    guard::{Claims, Keyed, PasswordFault, Passwords, Revoked, Verifier},
+    event::{
+        BlockReason, Code, Component, Context, Failure, Identity, Moment, Refusal, Rejection, Text,
+        utc,
+    },
+    guard::{
+        Blocks, Claims, Keyed, PasswordFault, Passwords, Renewal, Renewals, Renewed, Revoked,
+        Verifier,
+    },
     settings::Settings,
-    store::{NewAccount, Rotation, Store, StoreError, StoredUser},
+    store::{NewAccount, Rotation, Shown, Store, StoreError, StoredUser},
 };
+use async_trait::async_trait;
 use base64::{Engine, engine::general_purpose::STANDARD_NO_PAD};
 use sha2::{Digest, Sha256};
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, sync::Arc, time::Duration};
 
+/// An address may ask for so many access tokens in a minute on its sockets (contract, section 6).
+const RENEWALS: NonZeroU32 = NonZeroU32::new(120).unwrap();
 /// Attempts to log in are counted over this.
 const LOGIN_WINDOW: Duration = Duration::from_mins(15);
 /// Nodes see each other's ended logins by asking for those of this last while.
@@ -24,6 +33,8 @@ pub struct Accounts {
     store: Arc<Store>,
     revoked: Arc<Revoked>,
     passwords: Passwords,
+    blocks: Arc<Blocks>,
+    renewals: Keyed<IpAddr>,
     by_account: Keyed<Box<str>>,
     by_address: Keyed<IpAddr>,
     access_ttl: Duration,
@@ -108,6 +119,7 @@ impl Accounts {
         verifier: Arc<Verifier>,
         store: Arc<Store>,
         revoked: Arc<Revoked>,
+        blocks: Arc<Blocks>,
     ) -> Arc<Self> {
         let limits = &settings.limits;
         Arc::new(Self {
@@ -115,6 +127,8 @@ impl Accounts {
             store,
             revoked,
             passwords: Passwords::new(settings.server.worker_threads),
+            blocks,
+            renewals: Keyed::new(RENEWALS, Duration::from_mins(1)),
             by_account: Keyed::new(limits.logins_per_account, LOGIN_WINDOW),
             by_address: Keyed::new(limits.logins_per_address, LOGIN_WINDOW),
             access_ttl: settings.auth.access_ttl,
@@ -252,10 +266,21 @@ impl Accounts {
         Some(news.collect())
     }
 
+    /// Counts a wish for an access token. One too many blocks the address.
+    pub(super) fn may_renew(&self, cx: &Context) -> bool {
+        let pass = self.renewals.check(&cx.address).pass;
+        if !pass && cx.blockable {
+            let reason = BlockReason::Refreshes;
+            self.blocks.block(cx.address, reason, cx.now);
+        }
+        pass
+    }
+
     /// Forgets what no longer matters. Call it every few seconds.
     pub fn tidy(&self, now: Moment) {
         self.by_account.tidy();
         self.by_address.tidy();
+        self.renewals.tidy();
         self.revoked.tidy(now.unix_ms / 1000);
     }
 
@@ -280,20 +305,49 @@ impl Accounts {
         refresh_token: String,
         now: Moment,
     ) -> Result<LoggedIn, AccountError> {
-        let claims = Claims {
+        Ok(LoggedIn {
+            access_token: self.access_token(&user, login, now)?,
+            refresh_token,
+            expires_in: self.access_ttl,
+            user,
+        })
+    }
+
+    fn access_token(
+        &self,
+        user: &StoredUser,
+        login: &str,
+        now: Moment,
+    ) -> Result<String, Rejection> {
+        self.signed(&Claims {
             sub: &user.id.to_string(),
             user_id: Some(user.id),
             username: Some(&user.username),
             email: Some(&user.email),
             login: Some(login),
             ..Claims::lasting(now.unix_ms / 1000, self.access_ttl)
-        };
-        Ok(LoggedIn {
-            access_token: self.signed(&claims)?,
-            refresh_token,
-            expires_in: self.access_ttl,
-            user,
         })
+    }
+}
+
+#[async_trait]
+impl Renewals for Accounts {
+    async fn renew(&self, refresh_token: &str, now: Moment) -> Result<Renewed, Rejection> {
+        let hash = hashed(refresh_token);
+        let shown = self.store.show(&hash, utc(now.unix_ms));
+        match shown.await? {
+            Shown::Good { login, user } => {
+                let user_id = user.id.to_string();
+                let access_token = self.access_token(&user, &login, now)?;
+                Ok(Renewed::Done(Renewal {
+                    access_token,
+                    expires_in: self.access_ttl.as_secs(),
+                    user: user_id,
+                }))
+            }
+            Shown::Over => Ok(Renewed::Over),
+            Shown::Unknown => Ok(Renewed::Unknown),
+        }
     }
 }
 
@@ -317,9 +371,9 @@ impl Accounts {
         })
     }
 
-    fn signed(&self, claims: &Claims<'_>) -> Result<String, AccountError> {
+    fn signed(&self, claims: &Claims<'_>) -> Result<String, Rejection> {
         let signed = self.verifier.sign(claims);
-        signed.map_err(|_| broken("a token was not signed").into())
+        signed.map_err(|_| broken("a token was not signed"))
     }
 }
 

@@ -41,6 +41,8 @@ pub struct Context {
     pub identity: Arc<Identity>,
     /// Where it comes from, through the trusted proxies.
     pub address: IpAddr,
+    /// Whether that address may be blocked: others may not be behind it.
+    pub blockable: bool,
     /// When it arrived.
     pub now: Moment,
     /// The trace it belongs to.
@@ -119,6 +121,8 @@ pub trait ClientEvent<S>: DeserializeOwned + Send + 'static {
     const ERROR: PushName = PushName::Error;
     /// Whether a client without a token may say it (`SIGNALING_AUTH=optional`).
     const GUESTS: bool = false;
+    /// A field that tells it from another family's event of the same name, which has none.
+    const MARK: Option<&'static str> = None;
     /// Whether its payload may be a list. Left alone, serde takes one for an object, its elements for the fields.
     const LISTS: bool = false;
     /// Whether a phone may say it that was paired without an account.

@@ -1,7 +1,8 @@
 //! What a family decides: a reply, effects (what to send, whom to move), facts (what happened).
 
 use super::{
-    EventId, EventName, Identity, PeerId, PushName, Rejection, Role, SessionId, TraceId, UserId,
+    ChatRoomId, EventId, EventName, Identity, PeerId, PushName, Rejection, Role, SessionId,
+    TraceId, UserId,
 };
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -78,6 +79,10 @@ pub enum Room {
     Seats(EventId),
     /// The sockets of a user who does any of that.
     User(UserId),
+    /// Those who hear a chat room.
+    Chat(ChatRoomId),
+    /// The sockets of a user who chats.
+    Chatter(UserId),
 }
 
 /// What became of where a user was: the values of a label.
@@ -167,6 +172,53 @@ impl SeatResult {
     }
 }
 
+/// What became of something said in a chat room: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChatResult {
+    /// It is new.
+    New,
+    /// It was said before, and sent again.
+    Again,
+    /// It was changed.
+    Edited,
+}
+
+impl ChatResult {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::New, Self::Again, Self::Edited];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::New => "new",
+            Self::Again => "again",
+            Self::Edited => "edited",
+        }
+    }
+}
+
+/// Why an address is blocked: the values of a label.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BlockReason {
+    /// It showed too many forged tokens, wrong names or wrong applications.
+    Strikes,
+    /// It asked for too many access tokens.
+    Refreshes,
+}
+
+impl BlockReason {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Strikes, Self::Refreshes];
+
+    /// The label value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Strikes => "strikes",
+            Self::Refreshes => "refreshes",
+        }
+    }
+}
+
 /// The three signals that peers exchange.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SignalKind {
@@ -221,6 +273,10 @@ pub enum Effect {
     Enter(Room),
     /// A peer leaves a room.
     Exit(Room, PeerId),
+    /// A user leaves a room, with all its sockets.
+    Expel(Room, UserId),
+    /// Everybody leaves a room.
+    Close(Room),
     /// The caller is now known under a new token.
     Identify(Arc<Identity>),
     /// The caller is shown under this role in the telemetry.
@@ -305,6 +361,10 @@ pub enum Fact {
     SessionLeft,
     /// A token was replaced.
     TokenRenewed,
+    /// Something was said in a chat room.
+    ChatSaid(ChatResult),
+    /// An address was blocked.
+    AddressBlocked(BlockReason),
     /// A signaling room began.
     RoomCreated,
     /// A peer gave its first answer.

@@ -36,10 +36,10 @@ macro_rules! id {
                 }))
             }
 
-            /// As it was written down: a text. Where that is how an integer is written, it was one.
+            /// As it was written down: a text. Where that is how an integer is written that every client can read, it was one.
             pub fn stored(text: &str) -> Self {
-                let number = text.parse::<i64>();
-                Self::new(text, number.is_ok_and(|number| number.to_string() == text))
+                let number = text.parse::<u64>().ok().filter(|n| *n <= MOST_INTEGER);
+                Self::new(text, number.is_some_and(|number| number.to_string() == text))
             }
 
             /// As text.

@@ -7,6 +7,7 @@ mod context;
 mod decision;
 mod id;
 mod name;
+mod object;
 mod peer;
 mod refusal;
 mod room;
@@ -20,14 +21,16 @@ pub use context::{
     About, ClientEvent, Context, Moment, QuotaClass, Reply, Visits, milliseconds, utc,
 };
 pub use decision::{
-    Decision, Effect, Fact, Payload, QueueExit, RestoreResult, Room, SeatResult, Sequel,
-    SignalKind, Target, Turn,
+    BlockReason, ChatResult, Decision, Effect, Fact, Payload, QueueExit, RestoreResult, Room,
+    SeatResult, Sequel, SignalKind, Target, Turn,
 };
 pub use id::{EventId, SeatId, UserId, whole};
 pub use name::{EventName, PushName};
+pub use object::Object;
 pub(crate) use peer::is_label;
 pub use peer::{
-    Device, DisconnectCause, Identity, Namespace, PeerId, Role, RoomId, SessionId, SocketId,
+    ChatRoomId, Device, DisconnectCause, Identity, Namespace, PeerId, RefreshToken, Role, RoomId,
+    SessionId, SocketId,
 };
 pub use refusal::{Code, Component, Failure, FailureKind, Outcome, Refusal, Rejection};
 pub use room::RoomChange;

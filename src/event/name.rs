@@ -44,13 +44,13 @@ names! {
         NavigateDisplayed = "navigate:displayed",
         /// Asks for the server's time.
         Heartbeat = "heartbeat",
-        /// Enters a signaling room, which begins if need be.
+        /// Enters a signaling room, which begins if need be, or hears a chat room from now on.
         Join = "join",
         /// Enters a signaling room that exists.
         JoinRoom = "join-room",
         /// Begins a signaling room.
         CreateRoom = "create-room",
-        /// Leaves a signaling room.
+        /// Leaves a signaling room, or hears a chat room no more.
         Leave = "leave",
         /// A WebRTC offer for a peer.
         Offer = "offer",
@@ -58,7 +58,7 @@ names! {
         Answer = "answer",
         /// An ICE candidate for a peer.
         IceCandidate = "ice-candidate",
-        /// One of the five above in an envelope.
+        /// One of the five above in an envelope, or a chat message.
         Message = "message",
         /// Looks at an event that tickets are sold for.
         JoinEvent = "join-event",
@@ -68,6 +68,14 @@ names! {
         JoinQueue = "join-queue",
         /// Gives up its place or slot there.
         LeaveQueue = "leave-queue",
+        /// Catches up with chat rooms.
+        SyncRooms = "syncRooms",
+        /// Changes a chat message.
+        EditMessage = "editMessage",
+        /// Reads older messages of a chat room.
+        LoadMoreMessages = "loadMoreMessages_for_room",
+        /// Deletes a chat room, or leaves it for good.
+        DeleteRoom = "deleteroom",
         /// Renews a slot.
         QueueHeartbeat = "queue:heartbeat",
         /// Hears what happens to the seats of an event.
@@ -78,6 +86,8 @@ names! {
         ReleaseSeat = "release-seat",
         /// Replaces the seats that it has taken.
         SeatSelectionChanged = "seat-selection-changed",
+        /// Asks for a new access token.
+        RefreshToken = "refreshToken",
         /// Replaces the token of this connection.
         TokenRenew = "token:renew",
         /// The handshake of a namespace.
@@ -146,6 +156,22 @@ names! {
         SeatSelected = "seat-selected",
         /// Seats can be had again.
         SeatsReleased = "seats-released",
+        /// A new access token.
+        TokenRefresh = "token:refresh",
+        /// What was said in chat rooms meanwhile.
+        SyncRoomsResponse = "syncRoomsResponse",
+        /// What was said in a chat room before.
+        PreviousMessages = "previousMessages",
+        /// Who takes part in a chat room has changed.
+        RoomUpdate = "roomUpdate",
+        /// A chat room is no more.
+        RoomDeleted = "roomDeleted",
+        /// A chat message.
+        Message = "message",
+        /// A chat message was changed.
+        MessageEdited = "messageEdited",
+        /// A piece of the assistant's answer.
+        GptChunk = "gptChunk",
         /// A refused or failed event.
         Error = "error",
         /// The token ends soon.

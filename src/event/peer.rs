@@ -1,8 +1,8 @@
 //! Who is speaking: namespaces, socket ids, devices, identities and session ids.
 
 use super::{Text, UserId};
-use serde::{Deserialize, Serialize, Serializer};
-use std::{fmt, sync::Arc};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use std::{borrow::Cow, fmt, sync::Arc};
 
 /// The namespaces that clients may connect to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -15,11 +15,13 @@ pub enum Namespace {
     Rtc,
     /// `/queue`, waiting queues and seats alone.
     Queue,
+    /// `/chat`, the chat alone.
+    Chat,
 }
 
 impl Namespace {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Root, Self::Scan, Self::Rtc, Self::Queue];
+    pub const ALL: [Self; 5] = [Self::Root, Self::Scan, Self::Rtc, Self::Queue, Self::Chat];
 
     /// The path on the wire.
     pub const fn path(self) -> &'static str {
@@ -28,6 +30,7 @@ impl Namespace {
             Self::Scan => "/scan",
             Self::Rtc => "/rtc",
             Self::Queue => "/queue",
+            Self::Chat => "/chat",
         }
     }
 }
@@ -105,13 +108,21 @@ pub enum Role {
     Monitor,
     /// A peer of a signaling room, and no device.
     Peer,
+    /// Somebody who chats, and nothing of the above.
+    Chat,
     /// It has not shown yet what it is.
     Unknown,
 }
 
 impl Role {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Mobile, Self::Monitor, Self::Peer, Self::Unknown];
+    pub const ALL: [Self; 5] = [
+        Self::Mobile,
+        Self::Monitor,
+        Self::Peer,
+        Self::Chat,
+        Self::Unknown,
+    ];
 
     /// The label value.
     pub const fn as_str(self) -> &'static str {
@@ -119,6 +130,7 @@ impl Role {
             Self::Mobile => "mobile",
             Self::Monitor => "monitor",
             Self::Peer => "peer",
+            Self::Chat => "chat",
             Self::Unknown => "unknown",
         }
     }
@@ -156,6 +168,18 @@ pub struct Identity {
     pub scope: Option<SessionId>,
     /// It is this process's own canary, which counts as nobody.
     pub canary: bool,
+    /// What it came with besides, if it came as a chat client does.
+    pub chat: Option<RefreshToken>,
+}
+
+/// A refresh token that is kept as long as its connection. It is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RefreshToken(pub Box<str>);
+
+impl fmt::Debug for RefreshToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("RefreshToken(not shown)")
+    }
 }
 
 impl Identity {
@@ -241,6 +265,41 @@ impl Serialize for RoomId {
     }
 }
 
+/// A chat room's id, as the server made it up: 1 to 100 characters, no control characters.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ChatRoomId(Arc<str>);
+
+impl ChatRoomId {
+    /// One that nobody can guess.
+    pub fn random() -> Self {
+        Self(format!("{:032x}", rand::random::<u128>()).into())
+    }
+
+    /// Checks and takes a room id.
+    pub fn parse(text: &str) -> Option<Self> {
+        is_label(text, 100).then(|| Self(text.into()))
+    }
+
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Serialize for ChatRoomId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> Deserialize<'de> for ChatRoomId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(deserializer)?;
+        let wrong = "a room's id must be 1 to 100 characters without control characters";
+        Self::parse(&text).ok_or_else(|| de::Error::custom(wrong))
+    }
+}
+
 /// Whether `text` has 1 to `most` characters and no control character.
 pub(crate) fn is_label(text: &str, most: usize) -> bool {
     // Counting characters of a text that is far too long is work for nothing.
@@ -273,6 +332,8 @@ pub enum DisconnectCause {
     TokenExpired,
     /// The server closed it: its login was ended.
     TokenRevoked,
+    /// The server closed it: its address is blocked.
+    Blocked,
     /// The server closed it: it is stopping.
     Draining,
     /// The server closed it for another reason.
@@ -281,7 +342,7 @@ pub enum DisconnectCause {
 
 impl DisconnectCause {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::TransportClose,
         Self::TransportError,
         Self::PingTimeout,
@@ -292,6 +353,7 @@ impl DisconnectCause {
         Self::Flood,
         Self::TokenExpired,
         Self::TokenRevoked,
+        Self::Blocked,
         Self::Draining,
         Self::ServerClosed,
     ];
@@ -309,6 +371,7 @@ impl DisconnectCause {
             Self::Flood => "flood",
             Self::TokenExpired => "token_expired",
             Self::TokenRevoked => "token_revoked",
+            Self::Blocked => "blocked",
             Self::Draining => "draining",
             Self::ServerClosed => "server_closed",
         }

@@ -40,6 +40,17 @@ pub enum Text {
     NoCommonRoom,
     PeerGone,
     OtherUser,
+    OtherApplication,
+    ProfileIncomplete,
+    Blocked,
+    NotBlocked,
+    NotParticipant,
+    NotYourMessage,
+    NoSuchMessage,
+    CannotLoad,
+    SeveralUsers,
+    NoAssistant,
+    AssistantBusy,
     TokenExpired,
     NotAdmitted,
     WaitYourTurn,
@@ -204,6 +215,39 @@ impl Text {
             Self::TooManyCrowds => (
                 "this socket is in too many events",
                 "참여한 이벤트가 너무 많습니다",
+            ),
+            Self::OtherApplication => (
+                "this application is not allowed",
+                "허용되지 않은 애플리케이션입니다",
+            ),
+            Self::ProfileIncomplete => (
+                "accessToken, refreshToken, userAgent and username are required",
+                "accessToken, refreshToken, userAgent, username이 필요합니다",
+            ),
+            // The same in every language (contract, section 2).
+            Self::Blocked => ("you're banned", "you're banned"),
+            Self::NotBlocked => ("this address is not blocked", "차단되지 않은 주소입니다"),
+            Self::NotParticipant => ("only participants may do this", "참여자만 할 수 있습니다"),
+            Self::NotYourMessage => (
+                "only its author may change a message",
+                "작성자만 수정할 수 있습니다",
+            ),
+            Self::NoSuchMessage => ("no such message", "존재하지 않는 메시지입니다"),
+            Self::CannotLoad => (
+                "the messages could not be loaded",
+                "메시지를 불러오지 못했습니다",
+            ),
+            Self::SeveralUsers => (
+                "several users have this name: use the id",
+                "같은 이름의 사용자가 여러 명입니다. ID를 사용하세요",
+            ),
+            Self::NoAssistant => (
+                "the assistant is not available",
+                "AI 응답을 사용할 수 없습니다",
+            ),
+            Self::AssistantBusy => (
+                "the assistant is busy, try again later",
+                "AI 응답이 지연되고 있습니다. 잠시 후 다시 시도하세요.",
             ),
             Self::TokenExpired => ("the token has expired", "토큰이 만료되었습니다"),
             Self::ServerBusy => (

@@ -70,6 +70,13 @@ impl<'de> Deserialize<'de> for Arguments<'de> {
     }
 }
 
+impl Arguments<'_> {
+    /// The JSON of the first argument; empty without one.
+    fn payload(&self) -> &str {
+        self.first.map_or("", RawValue::get)
+    }
+}
+
 impl Gateway {
     /// Something arrived at a socket: handle it now or when its turn comes. Without a socket there is
     /// nobody left to answer.
@@ -135,6 +142,13 @@ impl Gateway {
         }
     }
 
+    /// The row of an event, if it is one.
+    fn row<E>(&self, peer: &Peer, arguments: &Result<Arguments<'_>, E>) -> Option<&Row> {
+        let arguments = arguments.as_ref().ok()?;
+        let name = &arguments.name;
+        self.table.row(peer.id.namespace, name, arguments.payload())
+    }
+
     async fn handle(
         self: &Arc<Self>,
         link: &Arc<Link>,
@@ -147,13 +161,8 @@ impl Gateway {
         let started = Instant::now();
         let json = value.as_str().map_or("", |s| s.as_str());
         let arguments = serde_json::from_str::<Arguments<'_>>(json);
-        let (row, payload) = match &arguments {
-            Ok(a) => (
-                self.table.row(peer.id.namespace, &a.name),
-                a.first.map_or("", RawValue::get),
-            ),
-            Err(_) => (None, ""),
-        };
+        let payload = arguments.as_ref().map_or("", Arguments::payload);
+        let row = self.row(peer, &arguments);
         let parsed = row.map(|row| understand(row, payload));
         let (traceparent, about) = match &parsed {
             Some(Ok(parsed)) => (parsed.traceparent(), parsed.about()),
@@ -360,6 +369,8 @@ impl Gateway {
             }
             Effect::Enter(room) => self.outbox.enter(room, peer.id),
             Effect::Exit(room, leaving) => self.outbox.exit(&room, leaving),
+            Effect::Expel(room, user) => self.outbox.expel(&room, &user),
+            Effect::Close(room) => self.outbox.close(&room),
             Effect::Identify(identity) => {
                 peer.identify(identity);
                 self.expiry.watch(peer);
@@ -456,9 +467,7 @@ impl Gateway {
     ) {
         let json = value.as_str().map_or("", |s| s.as_str());
         let arguments = serde_json::from_str::<Arguments<'_>>(json);
-        let row = arguments
-            .ok()
-            .and_then(|a| self.table.row(peer.id.namespace, &a.name));
+        let row = self.row(peer, &arguments);
         let event = row.map_or(EventName::Unknown, |row| row.name);
         let seen = self.telemetry.observe(&Arrival {
             arrived,

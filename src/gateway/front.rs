@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     event::{Code, SocketId, Text, WireError},
-    guard::{Ceiling, CountLimit, Origins, bearer, client_address},
+    guard::{Ceiling, CountLimit, Origins, bearer, client_address, may_be_blocked},
     settings::{Language, Settings},
     telemetry::{HandshakeResult, RejectReason, Telemetry},
 };
@@ -235,8 +235,9 @@ impl Front {
                 &Text::TooManyAttempts,
             )
         })?;
+        let blockable = may_be_blocked(address, caller.address.ip(), self.hops);
         Ok(TransportHandle::new(
-            address,
+            (address, blockable),
             bearer(headers),
             connection.then(|| caller.connection.clone()),
             self.polling_end.clone(),

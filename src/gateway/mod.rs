@@ -27,7 +27,7 @@ use crate::{
         Code, Decision, DisconnectCause, Effect, Namespace, Payload, PushName, Room, Text,
         WireError,
     },
-    guard::{CountLimit, Keyed, Verifier},
+    guard::{Blocks, CountLimit, Keyed, Renewals, Verifier},
     settings::Settings,
     telemetry::{ConnectionGauge, Telemetry},
 };
@@ -53,6 +53,8 @@ pub struct Gateway {
     telemetry: Arc<Telemetry>,
     table: Table,
     verifier: Arc<Verifier>,
+    renewals: Arc<dyn Renewals>,
+    blocks: Arc<Blocks>,
     outbox: Outbox,
     expiry: expiry::Expiry,
     failed_handshakes: Keyed<IpAddr>,
@@ -72,6 +74,7 @@ impl Gateway {
         settings: &Settings,
         telemetry: Arc<Telemetry>,
         verifier: Arc<Verifier>,
+        (renewals, blocks): (Arc<dyn Renewals>, Arc<Blocks>),
         table: Table,
     ) -> (Arc<Self>, Arc<Front>) {
         let limits = &settings.limits;
@@ -86,6 +89,8 @@ impl Gateway {
             telemetry,
             table,
             verifier,
+            renewals,
+            blocks,
         });
         let bytes = limits.message_bytes;
         let (engine, io) = SocketIo::builder()
@@ -131,6 +136,8 @@ impl Gateway {
                     self.outbox.reach(&to, None, None, send);
                 }
                 Effect::Exit(room, peer) => self.outbox.exit(&room, peer),
+                Effect::Expel(room, user) => self.outbox.expel(&room, &user),
+                Effect::Close(room) => self.outbox.close(&room),
                 Effect::Ask { .. } | Effect::Enter(_) | Effect::Identify(_) | Effect::ActAs(_) => {}
             }
         }
@@ -166,6 +173,22 @@ impl Gateway {
             let language = self.settings.server.language;
             let error = WireError::new(Code::AuthError, &Text::BadToken, language);
             expiry::dismiss(link, &self.outbox, &error, DisconnectCause::TokenRevoked);
+        }
+    }
+
+    /// Closes the connections from blocked addresses. Call it when one was blocked.
+    pub fn end_blocked(&self) {
+        for link in self.outbox.all() {
+            self.end_if_blocked(&link);
+        }
+    }
+
+    fn end_if_blocked(&self, link: &peer::Link) {
+        let address = link.peer.transport.address();
+        if self.blocks.blocked(&address, Instant::now()) {
+            let language = self.settings.server.language;
+            let error = WireError::new(Code::Forbidden, &Text::Blocked, language);
+            expiry::dismiss(link, &self.outbox, &error, DisconnectCause::Blocked);
         }
     }
 

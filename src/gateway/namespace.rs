@@ -10,13 +10,13 @@ use super::{
 use crate::{
     clock,
     event::{
-        Code, DisconnectCause, EventName, Fact, Identity, Namespace, PeerId, Refusal, Rejection,
-        RestoreResult, Role, SocketId, Text,
+        Code, DisconnectCause, EventName, Fact, Identity, Namespace, Payload, PeerId, PushName,
+        Refusal, Rejection, RestoreResult, Role, SocketId, Text,
     },
-    guard::{SocketQuota, TokenFault},
+    guard::{Profile, Renewal, SocketQuota, TokenFault},
     telemetry::{Arrival, Ending, HandshakeResult, LimitLayer, Stage, Subject},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use smallvec::{SmallVec, smallvec};
 use socketioxide::{
     adapter::LocalAdapter,
@@ -49,13 +49,34 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Marks our handlers for the library's traits.
 pub(super) struct Ours;
 
-/// What the handshake may bring along (contract, section 2). Anything else in it is ignored.
+/// What the handshake may bring along (contract, sections 2 and 6). Anything else in it is ignored.
 #[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
 struct Auth {
-    #[serde(default)]
+    #[serde(deserialize_with = "text")]
     token: Option<String>,
-    #[serde(default, rename = "accessToken")]
+    #[serde(deserialize_with = "text")]
     access_token: Option<String>,
+    #[serde(deserialize_with = "text")]
+    refresh_token: Option<String>,
+    #[serde(deserialize_with = "text")]
+    user_agent: Option<String>,
+    #[serde(deserialize_with = "text")]
+    username: Option<String>,
+}
+
+/// What is no text, or an empty one, is as if it were not there.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Lenient {
+        Text(String),
+        Other(IgnoredAny),
+    }
+    Ok(match Lenient::deserialize(deserializer)? {
+        Lenient::Text(text) => Some(text).filter(|text| !text.is_empty()),
+        Lenient::Other(_) => None,
+    })
 }
 
 impl Auth {
@@ -68,9 +89,20 @@ impl Auth {
 
     fn token<'a>(&'a self, transport: &'a TransportHandle) -> Option<&'a str> {
         let given = self.token.as_deref().or(self.access_token.as_deref());
-        given
-            .or(transport.bearer())
-            .filter(|token| !token.is_empty())
+        given.or(transport.bearer().filter(|token| !token.is_empty()))
+    }
+
+    /// What a chat client brings along, if it is one.
+    fn profile(&self, namespace: Namespace) -> Option<Profile<'_>> {
+        let profile = Profile {
+            access_token: self.access_token.as_deref(),
+            refresh_token: self.refresh_token.as_deref(),
+            user_agent: self.user_agent.as_deref(),
+            username: self.username.as_deref(),
+        };
+        let more = [profile.refresh_token, profile.user_agent, profile.username];
+        let chats = profile.access_token.is_some() && more.iter().any(Option::is_some);
+        (chats || namespace == Namespace::Chat).then_some(profile)
     }
 }
 
@@ -79,18 +111,18 @@ impl Entrance {
         Self { gateway, namespace }
     }
 
-    fn admit(&self, socket: &Arc<Socket>, auth: Option<&Value>) -> Result<(), Rejection> {
+    async fn admit(&self, socket: &Arc<Socket>, auth: Option<&Value>) -> Result<(), Rejection> {
         let began = Instant::now();
         let gateway = &self.gateway;
         let transport = socket.req_parts().extensions.get::<Arc<TransportHandle>>();
-        let identity = transport
-            .ok_or_else(|| broken("no transport handle"))
-            .and_then(|transport| {
-                let id = SocketId::parse(socket.id.as_str())
-                    .ok_or_else(|| broken("a socket id of an unknown form"))?;
-                let identity = self.check(transport, id, auth)?;
-                Ok((transport, id, identity))
-            });
+        let identity = async {
+            let transport = transport.ok_or_else(|| broken("no transport handle"))?;
+            let id = SocketId::parse(socket.id.as_str())
+                .ok_or_else(|| broken("a socket id of an unknown form"))?;
+            let (identity, renewal) = self.check(transport, id, auth).await?;
+            Ok((transport, id, renewal, identity))
+        };
+        let identity = identity.await;
         let subject = Subject {
             role: Role::Unknown,
             transport: transport.map_or(crate::telemetry::Transport::Polling, |t| t.kind()),
@@ -106,7 +138,7 @@ impl Entrance {
             .trace
             .sampled
             .then_some((seen.trace.trace, seen.trace.process));
-        let admitted = identity.and_then(|(transport, id, identity)| {
+        let admitted = identity.and_then(|(transport, id, renewal, identity)| {
             let user = gateway
                 .user_sockets
                 .take(identity.account())
@@ -117,7 +149,7 @@ impl Entrance {
                     namespace: self.namespace,
                     socket: id,
                 },
-                identity,
+                (identity, renewal),
                 transport.clone(),
                 (
                     SocketQuota::new(gateway.settings.limits.events),
@@ -165,35 +197,45 @@ impl Entrance {
         }
     }
 
-    /// Who it is, or what is told to it and counted.
-    fn check(
+    /// Who it is, with a new token if it needs one; or what is told to it and counted.
+    async fn check(
         &self,
         transport: &TransportHandle,
         id: SocketId,
         auth: Option<&Value>,
-    ) -> Result<Identity, Turned> {
+    ) -> Result<(Identity, Option<Renewal>), Turned> {
         let gateway = &self.gateway;
+        let address = transport.address();
+        if gateway.blocks.blocked(&address, Instant::now()) {
+            let banned = Refusal::new(Code::Forbidden, Text::Blocked);
+            return Err((HandshakeResult::Blocked, banned.into()));
+        }
         let auth = Auth::read(auth);
-        let verified = match auth.token(transport) {
-            None if gateway.settings.rtc.guests => Ok(guest(id, transport.address())),
-            None => Err(TokenFault::Missing),
-            Some(token) => gateway.verifier.verify(token),
+        let verified = match auth.profile(self.namespace) {
+            Some(profile) => self.check_profile(profile, transport).await,
+            None => match auth.token(transport) {
+                None if gateway.settings.rtc.guests => Ok((guest(id, address), None)),
+                None => Err((TokenFault::Missing, None)),
+                Some(token) => gateway
+                    .verifier
+                    .verify(token)
+                    .map(|who| (who, None))
+                    .map_err(|fault| (fault, None)),
+            },
         };
-        let mut identity = verified.map_err(|fault| {
+        let (mut identity, renewal) = verified.map_err(|(fault, told)| {
             // Only failures count: whoever shares an address with a broken client still gets in.
-            if !gateway.failed_handshakes.check(&transport.address()).pass {
+            if !gateway.failed_handshakes.check(&address).pass {
                 return limited();
             }
-            match fault {
-                TokenFault::Missing => (
-                    HandshakeResult::NoToken,
-                    Refusal::new(Code::AuthError, Text::NoToken).into(),
-                ),
-                TokenFault::Bad | TokenFault::Expired => (
-                    HandshakeResult::BadToken,
-                    Refusal::new(Code::AuthError, Text::BadToken).into(),
-                ),
-            }
+            let (result, text) = match fault {
+                TokenFault::Missing => (HandshakeResult::NoToken, Text::NoToken),
+                TokenFault::Bad | TokenFault::Expired => {
+                    (HandshakeResult::BadToken, Text::BadToken)
+                }
+            };
+            let told = told.unwrap_or_else(|| Refusal::new(Code::AuthError, text).into());
+            (result, told)
         })?;
         if !identity.canary && !gateway.user_handshakes.check(&identity.account()).pass {
             return Err(limited());
@@ -205,7 +247,34 @@ impl Entrance {
         {
             *at = at.saturating_add(gateway.settings.auth.leeway.as_secs());
         }
-        Ok(identity)
+        Ok((identity, renewal))
+    }
+
+    /// Who a chat client is; what counts against its address is counted.
+    async fn check_profile(
+        &self,
+        profile: Profile<'_>,
+        transport: &TransportHandle,
+    ) -> Result<(Identity, Option<Renewal>), (TokenFault, Option<Rejection>)> {
+        let gateway = &self.gateway;
+        let application = gateway.settings.chat.application.as_deref();
+        let checked = profile
+            .check(
+                &gateway.verifier,
+                gateway.renewals.as_ref(),
+                application,
+                clock::now(),
+            )
+            .await;
+        checked.map_err(|fault| {
+            if fault.strike {
+                gateway.telemetry.metrics.strikes.inc();
+                if transport.blockable() {
+                    gateway.blocks.strike(transport.address(), clock::now());
+                }
+            }
+            (fault.fault, Some(fault.told))
+        })
     }
 
     /// Hears the socket from now on. Events wait until [`ConnectHandler::call`] opens the inbox.
@@ -239,9 +308,15 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
         }));
         gateway.expiry.watch(&peer);
         gateway.telemetry.opened(peer.id, peer.subject());
-        // Its login may have been ended between the check and now.
         if let Some(link) = gateway.outbox.get(peer.id) {
+            // Before anything else: it is what the client has to come back with.
+            if let Some(renewal) = peer.take_renewal() {
+                let renewal = Payload::of(&renewal);
+                gateway.outbox.send(&link, PushName::TokenRefresh, &renewal);
+            }
+            // Its login may have been ended between the check and now, or its address blocked.
             gateway.end_if_revoked(&link);
+            gateway.end_if_blocked(&link);
         }
         peer.inbox.open();
         gateway.work(peer, Some(socket), Item::Arrived);
@@ -256,9 +331,11 @@ impl ConnectHandler<LocalAdapter, Ours> for Entrance {
         let language = self.gateway.settings.server.language;
         Box::pin(async move {
             self.learn(&socket, auth.as_ref()).await;
-            self.admit(&socket, auth.as_ref()).map_err(|rejection| {
-                Box::new(rejection.told().1.render(language)) as Box<dyn Display + Send>
-            })
+            self.admit(&socket, auth.as_ref())
+                .await
+                .map_err(|rejection| {
+                    Box::new(rejection.told().1.render(language)) as Box<dyn Display + Send>
+                })
         })
     }
 }
@@ -343,7 +420,9 @@ impl Gateway {
         });
         if matches!(
             cause,
-            DisconnectCause::TokenExpired | DisconnectCause::TokenRevoked
+            DisconnectCause::TokenExpired
+                | DisconnectCause::TokenRevoked
+                | DisconnectCause::Blocked
         ) {
             peer.transport.close(FAREWELL);
         }
@@ -363,6 +442,7 @@ fn guest(id: SocketId, address: IpAddr) -> Identity {
         login: None,
         scope: None,
         canary: false,
+        chat: None,
     }
 }
 

@@ -3,7 +3,7 @@
 
 use super::peer::{Link, Peer};
 use crate::{
-    event::{DisconnectCause, Payload, PeerId, PushName, Role, Room, Target},
+    event::{DisconnectCause, Payload, PeerId, PushName, Role, Room, Target, UserId},
     telemetry::{ConnectionGauge, Telemetry},
 };
 use dashmap::DashMap;
@@ -78,6 +78,14 @@ impl Outbox {
     pub(super) fn exit(&self, room: &Room, peer: PeerId) {
         if let Some(mut members) = self.rooms.get_mut(room) {
             members.retain(|l| l.peer.id != peer);
+        }
+        self.rooms.remove_if(room, |_, members| members.is_empty());
+    }
+
+    /// No socket of a user is in the room any more.
+    pub(super) fn expel(&self, room: &Room, user: &UserId) {
+        if let Some(mut members) = self.rooms.get_mut(room) {
+            members.retain(|l| l.peer.identity().user_id() != *user);
         }
         self.rooms.remove_if(room, |_, members| members.is_empty());
     }

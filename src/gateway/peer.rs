@@ -4,7 +4,7 @@ use super::{inbox::Inbox, transport::TransportHandle};
 use crate::{
     clock,
     event::{Context, DisconnectCause, Identity, PeerId, Role, SpanId, TraceContext, TraceId},
-    guard::{Permit, SocketQuota},
+    guard::{Permit, Renewal, SocketQuota},
     telemetry::Subject,
 };
 use parking_lot::Mutex;
@@ -60,6 +60,8 @@ pub(super) struct Peer {
 #[derive(Debug)]
 struct State {
     identity: Arc<Identity>,
+    /// A new access token, which the client has to be told before anything else.
+    renewal: Option<Renewal>,
     role: Role,
     closed_by_us: Option<DisconnectCause>,
     /// The token end that was announced.
@@ -71,7 +73,7 @@ struct State {
 impl Peer {
     pub(super) fn new(
         id: PeerId,
-        identity: Identity,
+        (identity, renewal): (Identity, Option<Renewal>),
         transport: Arc<TransportHandle>,
         (events, signals): (SocketQuota, SocketQuota),
         connection: Option<(TraceId, SpanId)>,
@@ -89,6 +91,7 @@ impl Peer {
             state: Mutex::new(State {
                 role: identity.device.map_or(Role::Unknown, Role::from),
                 identity: Arc::new(identity),
+                renewal,
                 closed_by_us: None,
                 warned_for: None,
                 due: None,
@@ -110,6 +113,11 @@ impl Peer {
         self.state.lock().identity = identity;
     }
 
+    /// The access token that it has to be told.
+    pub(super) fn take_renewal(&self) -> Option<Renewal> {
+        self.state.lock().renewal.take()
+    }
+
     pub(super) fn role(&self) -> Role {
         self.state.lock().role
     }
@@ -117,7 +125,8 @@ impl Peer {
     /// What is known to be a device stays one, also in a signaling room.
     pub(super) fn act_as(&self, role: Role) {
         let mut state = self.state.lock();
-        if role != Role::Peer || state.role == Role::Unknown {
+        let weak = matches!(role, Role::Peer | Role::Chat);
+        if !weak || state.role == Role::Unknown {
             state.role = role;
         }
     }
@@ -138,6 +147,7 @@ impl Peer {
             peer: self.id,
             identity: self.identity(),
             address: self.transport.address(),
+            blockable: self.transport.blockable(),
             now: clock::moment(at),
             trace,
             acknowledged,

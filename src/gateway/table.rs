@@ -4,8 +4,14 @@ use crate::event::{
     About, ClientEvent, Context, Decision, EventName, Namespace, PushName, QuotaClass, Rejection,
     Reply, Visits,
 };
-use serde::de;
-use std::{collections::HashMap, pin::Pin, sync::Arc};
+use serde::de::{self, IgnoredAny};
+use smallvec::SmallVec;
+use std::{
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
+    pin::Pin,
+    sync::Arc,
+};
 
 type Decided<'a> = Pin<Box<dyn Future<Output = Result<Decision, Rejection>> + Send + 'a>>;
 type Parse = Box<dyn Fn(&str) -> Result<Box<dyn Parsed>, serde_json::Error> + Send + Sync>;
@@ -26,6 +32,7 @@ pub(super) struct Row {
     pub(super) error: PushName,
     pub(super) guests: bool,
     pub(super) paired: bool,
+    pub(super) mark: Option<&'static str>,
     pub(super) parse: Parse,
 }
 
@@ -64,6 +71,7 @@ impl Family {
             error: E::ERROR,
             guests: E::GUESTS,
             paired: E::PAIRED,
+            mark: E::MARK,
             parse: Box::new(parse),
         };
         self.rows.push((E::NAMESPACES, Arc::new(row)));
@@ -112,9 +120,12 @@ where
     }
 }
 
+/// Events of one name, by their families.
+type Rows = SmallVec<[Arc<Row>; 1]>;
+
 /// All families, by namespace and name.
 pub struct Table {
-    rows: HashMap<Namespace, HashMap<&'static str, Arc<Row>>>,
+    rows: HashMap<Namespace, HashMap<&'static str, Rows>>,
     visits: Vec<Box<dyn Visits>>,
 }
 
@@ -129,7 +140,7 @@ impl Table {
             for (namespaces, row) in family.rows {
                 for namespace in namespaces {
                     let rows = table.rows.entry(*namespace).or_default();
-                    rows.insert(row.name.as_str(), row.clone());
+                    rows.entry(row.name.as_str()).or_default().push(row.clone());
                 }
             }
             table.visits.extend(family.visits);
@@ -137,8 +148,22 @@ impl Table {
         table
     }
 
-    pub(super) fn row(&self, namespace: Namespace, name: &str) -> Option<&Row> {
-        self.rows.get(&namespace)?.get(name).map(AsRef::as_ref)
+    #[expect(
+        clippy::zero_sized_map_values,
+        reason = "so serde reads the fields of an object"
+    )]
+    /// The row of an event; where families share the name, the payload tells (contract, section 1).
+    pub(super) fn row(&self, namespace: Namespace, name: &str, payload: &str) -> Option<&Row> {
+        let rows = self.rows.get(&namespace)?.get(name)?;
+        if let [only] = rows.as_slice() {
+            return Some(only);
+        }
+        let fields: BTreeMap<Cow<'_, str>, IgnoredAny> =
+            serde_json::from_str(payload).unwrap_or_default();
+        let mut marked = rows.iter();
+        let marked = marked.find(|row| row.mark.is_some_and(|mark| fields.contains_key(mark)));
+        let row = marked.or_else(|| rows.iter().find(|row| row.mark.is_none()));
+        row.map(AsRef::as_ref)
     }
 
     /// What all families do when a socket comes.

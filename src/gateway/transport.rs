@@ -69,6 +69,7 @@ impl SidSeal {
 #[derive(Debug)]
 pub(super) struct TransportHandle {
     address: IpAddr,
+    blockable: bool,
     bearer: Option<Box<str>>,
     state: Mutex<State>,
     /// Bytes that the client's side has taken, over all transports.
@@ -88,7 +89,7 @@ struct State {
 
 impl TransportHandle {
     pub(super) fn new(
-        address: IpAddr,
+        (address, blockable): (IpAddr, bool),
         bearer: Option<&str>,
         connection: Option<Arc<TcpStream>>,
         polling_end: UnboundedSender<SocketId>,
@@ -96,6 +97,7 @@ impl TransportHandle {
     ) -> Self {
         Self {
             address,
+            blockable,
             bearer: bearer.map(Into::into),
             state: Mutex::new(State {
                 connection,
@@ -121,6 +123,11 @@ impl TransportHandle {
 
     pub(super) fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Whether that address may be blocked.
+    pub(super) fn blockable(&self) -> bool {
+        self.blockable
     }
 
     /// The token of the `Authorization` header.

@@ -28,6 +28,12 @@ pub fn client_address(peer: IpAddr, headers: &HeaderMap, hops: usize) -> IpAddr 
     parsed.unwrap_or(peer).to_canonical()
 }
 
+/// Whether a client's address may be blocked: neither this machine nor a trusted proxy that named no client,
+/// behind which everybody else is.
+pub fn may_be_blocked(address: IpAddr, peer: IpAddr, hops: usize) -> bool {
+    !address.is_loopback() && (hops == 0 || address != peer.to_canonical())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -38,6 +44,19 @@ mod tests {
             headers.append("x-forwarded-for", value.parse().unwrap());
         }
         client_address("10.0.0.9".parse().unwrap(), &headers, hops).to_string()
+    }
+
+    #[test]
+    fn neither_this_machine_nor_a_proxy_can_be_blocked() {
+        let may = |address: &str, peer: &str, hops| {
+            may_be_blocked(address.parse().unwrap(), peer.parse().unwrap(), hops)
+        };
+        assert!(may("203.0.113.7", "203.0.113.7", 0));
+        assert!(may("203.0.113.7", "10.0.0.9", 1));
+        assert!(!may("10.0.0.9", "10.0.0.9", 1), "the proxy itself");
+        assert!(!may("10.0.0.9", "::ffff:10.0.0.9", 1));
+        assert!(!may("127.0.0.1", "127.0.0.1", 0));
+        assert!(!may("::1", "10.0.0.9", 1));
     }
 
     #[test]

@@ -267,6 +267,15 @@ impl Verifier {
         Err(fault)
     }
 
+    /// Whose access token of ours this is, whether its time is over or not.
+    pub fn expired(&self, token: &str) -> Option<String> {
+        let mut validation = self.validation.clone();
+        validation.validate_exp = false;
+        let read = |key| decode::<Accepted>(token, key, &validation).ok();
+        let accepted = self.keys.iter().find_map(read)?;
+        identity(accepted.claims).map(|who| who.user.into())
+    }
+
     /// Signs an access token of ours.
     ///
     /// # Errors
@@ -377,6 +386,7 @@ fn identity(claims: Accepted) -> Option<Identity> {
         login: claims.login.map(Into::into),
         scope,
         canary: false,
+        chat: None,
     })
 }
 

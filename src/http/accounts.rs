@@ -170,7 +170,11 @@ pub(super) async fn register(
     Body(new): Body<Registration>,
 ) -> Result<(StatusCode, Json<Login>), ApiError> {
     let new = (&*new.username, &*new.email, new.password);
-    let login = http.accounts.register(new, from, clock::now()).await;
+    let login = http
+        .families
+        .accounts
+        .register(new, from, clock::now())
+        .await;
     let login = login.map_err(|e| ApiError::account(&http, e))?;
     Ok((StatusCode::CREATED, Json(login.into())))
 }
@@ -187,7 +191,11 @@ pub(super) async fn login(
     Body(given): Body<Credentials>,
 ) -> Result<Json<Login>, ApiError> {
     let given = (&*given.email, given.password);
-    let login = http.accounts.login(given, from, clock::now()).await;
+    let login = http
+        .families
+        .accounts
+        .login(given, from, clock::now())
+        .await;
     Ok(Json(login.map_err(|e| ApiError::account(&http, e))?.into()))
 }
 
@@ -199,6 +207,7 @@ pub(super) async fn refresh(
     Body(given): Body<RefreshToken>,
 ) -> Result<Json<Login>, ApiError> {
     let login = http
+        .families
         .accounts
         .refresh(&given.refresh_token, clock::now())
         .await;
@@ -216,6 +225,7 @@ pub(super) async fn logout(
     let WhichLogin { refresh_token } = body.map(|Body(which)| which).unwrap_or_default();
     let who = bearer(&headers).and_then(|token| http.verifier.verify(token).ok());
     let ended = http
+        .families
         .accounts
         .logout(who.as_ref(), refresh_token.as_deref(), clock::now());
     ended.await.map_err(|e| ApiError::account(&http, e))?;
@@ -229,7 +239,7 @@ pub(super) async fn me(
     State(http): State<Arc<Http>>,
     Bearer(who): Bearer,
 ) -> Result<Json<Account>, ApiError> {
-    let user = http.accounts.me(&who).await;
+    let user = http.families.accounts.me(&who).await;
     Ok(Json(user.map_err(|e| ApiError::account(&http, e))?.into()))
 }
 
@@ -240,7 +250,7 @@ pub(super) async fn demo(
     State(http): State<Arc<Http>>,
     Body(visitor): Body<Visitor>,
 ) -> Result<Json<Visit>, ApiError> {
-    let visit = http.accounts.demo(&visitor.name, clock::now());
+    let visit = http.families.accounts.demo(&visitor.name, clock::now());
     let visit = visit.map_err(|e| ApiError::account(&http, e))?;
     Ok(Json(Visit {
         token: visit.token.clone(),

@@ -2,7 +2,7 @@
 
 use super::{ApiError, Http};
 use crate::{
-    event::{Code, EventId, Identity, RoomId, Text},
+    event::{Code, EventId, Identity, Object, RoomId, Text},
     gateway::Caller,
     guard::{TokenFault, bearer, client_address},
     telemetry::FlowId,
@@ -15,11 +15,8 @@ use axum::{
     },
     http::{StatusCode, header, request::Parts},
 };
-use serde::{
-    Deserialize, Deserializer,
-    de::{DeserializeOwned, MapAccess, Visitor, value::MapAccessDeserializer},
-};
-use std::{fmt, marker::PhantomData, net::IpAddr, sync::Arc};
+use serde::de::DeserializeOwned;
+use std::{net::IpAddr, sync::Arc};
 use utoipa::IntoParams;
 
 /// The bearer of an access token.
@@ -120,30 +117,6 @@ async fn read<T: DeserializeOwned>(request: Request, http: &Arc<Http>) -> Result
         }
         e => invalid(http, e.body_text()),
     })
-}
-
-/// What was written as an object. Left alone, serde takes an array as well, its elements for the fields in
-/// their order.
-struct Object<T>(T);
-
-impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Fields<T>(PhantomData<T>);
-
-        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
-            type Value = T;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map))
-            }
-        }
-
-        deserializer.deserialize_map(Fields(PhantomData)).map(Self)
-    }
 }
 
 /// The query string.

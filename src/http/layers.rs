@@ -4,7 +4,7 @@ use super::{ApiError, Http, extract::Address};
 use crate::{
     event::{Code, Text},
     guard::bearer,
-    telemetry::{HttpRoute, LimitLayer},
+    telemetry::{HttpRoute, LimitLayer, RejectReason},
 };
 use axum::{
     extract::{MatchedPath, Request, State},
@@ -78,6 +78,22 @@ pub(super) async fn security_headers(
             .or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Nothing for whoever is blocked, but probes: they are not the ones that are meant.
+pub(super) async fn blocked(
+    State(http): State<Arc<Http>>,
+    request: Request,
+    next: Next,
+) -> Response {
+    const PROBES: [&str; 4] = ["/livez", "/readyz", "/health", "/metrics"];
+    let address = Address::of(&http, request.extensions(), request.headers());
+    let blocked = http.blocks.blocked(&address, Instant::now());
+    if !blocked || PROBES.contains(&request.uri().path()) || is_admin(&http, request.headers()) {
+        return next.run(request).await;
+    }
+    http.telemetry.metrics.reject(RejectReason::Blocked);
+    ApiError::new(&http, Code::Forbidden, Text::Blocked).into_response()
 }
 
 /// Limits `/api` by address. Calls with an admin token are not limited.

@@ -2,6 +2,8 @@
 
 mod accounts;
 mod admin;
+mod blocks;
+mod chat;
 mod error;
 mod extract;
 mod flows;
@@ -17,9 +19,10 @@ mod timestamp;
 
 use crate::{
     accounts::Accounts,
+    chat::ChatServices,
     event::Decision,
     gateway::Front,
-    guard::{Keyed, Origins, Verifier},
+    guard::{Blocks, Keyed, Origins, Verifier},
     live::SessionTotals,
     queue::{QueueServices, SeatMap},
     scan::Pairing,
@@ -76,16 +79,29 @@ impl std::fmt::Debug for Sources {
     }
 }
 
+/// What routes ask, family by family.
+#[derive(Debug)]
+pub struct Families {
+    /// Accounts and logins.
+    pub accounts: Arc<Accounts>,
+    /// Invitations.
+    pub pairing: Arc<Pairing>,
+    /// Waiting queues.
+    pub queue: QueueServices,
+    /// Seats, as they are written down.
+    pub seat_map: SeatMap,
+    /// Chat rooms.
+    pub chat: ChatServices,
+}
+
 /// What all routes share.
 #[derive(Debug)]
 pub struct Http {
     settings: Settings,
     telemetry: Arc<Telemetry>,
     verifier: Arc<Verifier>,
-    accounts: Arc<Accounts>,
-    pairing: Arc<Pairing>,
-    queue: QueueServices,
-    seat_map: SeatMap,
+    families: Arc<Families>,
+    blocks: Arc<Blocks>,
     store: Arc<Store>,
     sources: Sources,
     api: Keyed<IpAddr>,
@@ -101,9 +117,8 @@ impl Http {
     pub fn new(
         settings: &Settings,
         telemetry: Arc<Telemetry>,
-        accounts: Arc<Accounts>,
-        pairing: Arc<Pairing>,
-        (queue, seat_map): (QueueServices, SeatMap),
+        families: Arc<Families>,
+        blocks: Arc<Blocks>,
         store: Arc<Store>,
         sources: Sources,
     ) -> Arc<Self> {
@@ -112,11 +127,9 @@ impl Http {
             api: Keyed::new(limits.http_max, limits.http_window),
             settings: settings.clone(),
             telemetry,
-            verifier: accounts.verifier.clone(),
-            accounts,
-            pairing,
-            queue,
-            seat_map,
+            verifier: families.accounts.verifier.clone(),
+            families,
+            blocks,
             store,
             sources,
             started: Instant::now(),
@@ -173,6 +186,7 @@ impl Http {
             .routes(routes!(rooms::room))
             .routes(routes!(rooms::participants))
             .routes(routes!(rooms::ice))
+            .routes(routes!(chat::rooms, chat::begin))
             .routes(routes!(queue::check))
             .routes(routes!(queue::status))
             .routes(routes!(queue::leave))
@@ -196,6 +210,8 @@ impl Http {
                 .routes(routes!(flows::flows))
                 .routes(routes!(flows::flow))
                 .routes(routes!(admin::log_level, admin::change_log_level))
+                .routes(routes!(blocks::blocks))
+                .routes(routes!(blocks::lift))
                 .layer(DefaultBodyLimit::max(MOST_BODY))
                 .route_layer(middleware::from_fn_with_state(
                     self.clone(),
@@ -214,6 +230,10 @@ impl Http {
             .layer(middleware::from_fn_with_state(
                 self.clone(),
                 layers::api_limit,
+            ))
+            .layer(middleware::from_fn_with_state(
+                self.clone(),
+                layers::blocked,
             ))
             .layer(middleware::from_fn_with_state(
                 self.clone(),

@@ -65,7 +65,7 @@ pub(super) async fn pair(
     Address(from): Address,
     Body(given): Body<Given>,
 ) -> Result<Json<Pass>, ApiError> {
-    let pass = http.pairing.pass(&given, from, clock::now());
+    let pass = http.families.pairing.pass(&given, from, clock::now());
     let pass = pass.map_err(|rejection| {
         let error = ApiError::rejection(&http, &rejection);
         match &rejection {

@@ -25,7 +25,7 @@ const SEATS: usize = 100;
 const THRESHOLD_MOST: u64 = 10_000_000;
 
 /// An id as clients write it. The library describes the forms of an enum without their limits.
-struct Id;
+pub(super) struct Id;
 
 impl PartialSchema for Id {
     fn schema() -> RefOr<Schema> {
@@ -199,7 +199,7 @@ pub(super) async fn check(
     Bearer(who): Bearer,
     EventOf { event }: EventOf,
 ) -> Result<Json<queue::QueueStatus>, ApiError> {
-    let checked = http.queue.check(&event, &who, clock::now()).await;
+    let checked = http.families.queue.check(&event, &who, clock::now()).await;
     let (status, decision) = checked.map_err(|e| ApiError::rejection(&http, &e))?;
     (http.sources.carry_out)(decision);
     Ok(Json(status))
@@ -213,7 +213,7 @@ pub(super) async fn status(
     Bearer(who): Bearer,
     EventOf { event }: EventOf,
 ) -> Json<queue::QueueStatus> {
-    Json(http.queue.status(&event, &who, clock::now()).await)
+    Json(http.families.queue.status(&event, &who, clock::now()).await)
 }
 
 /// Gives up place or slot.
@@ -224,7 +224,7 @@ pub(super) async fn leave(
     Bearer(who): Bearer,
     EventOf { event }: EventOf,
 ) -> Json<LeftQueue> {
-    let decision = http.queue.go(&event, &who, clock::now()).await;
+    let decision = http.families.queue.go(&event, &who, clock::now()).await;
     (http.sources.carry_out)(decision);
     Json(LeftQueue {
         success: true,
@@ -240,7 +240,7 @@ pub(super) async fn overview(
     Admin: Admin,
     EventOf { event }: EventOf,
 ) -> Json<QueueOverview> {
-    let standing = http.queue.queues.overview(&event).await;
+    let standing = http.families.queue.queues.overview(&event).await;
     Json(QueueOverview::new(event, &standing))
 }
 
@@ -254,7 +254,7 @@ pub(super) async fn change(
     EventOf { event }: EventOf,
     Body(change): Body<Threshold>,
 ) -> Result<Json<QueueOverview>, ApiError> {
-    let queues = &http.queue.queues;
+    let queues = &http.families.queue.queues;
     let changed = queues
         .set_threshold(&event, change.threshold, clock::now())
         .await;
@@ -271,7 +271,7 @@ pub(super) async fn clear(
     Admin: Admin,
     EventOf { event }: EventOf,
 ) -> Json<Cleared> {
-    let (decision, cleared) = http.queue.clear(&event, clock::now()).await;
+    let (decision, cleared) = http.families.queue.clear(&event, clock::now()).await;
     (http.sources.carry_out)(decision);
     Json(Cleared {
         success: true,
@@ -287,7 +287,7 @@ pub(super) async fn seats(
     Admin: Admin,
     EventOf { event }: EventOf,
 ) -> Json<Map> {
-    let seats = http.seat_map.seats.map(&event, clock::now()).await;
+    let seats = http.families.seat_map.seats.map(&event, clock::now()).await;
     let seats = seats.into_iter().map(|(seat_id, state)| {
         let (status, user_id, held_until) = match state {
             SeatState::Free => (SeatStatus::Free, None, None),
@@ -323,7 +323,7 @@ pub(super) async fn mark(
         let why = format!("at most {SEATS} seats of each kind at once");
         return Err(super::extract::invalid(&http, why));
     }
-    let marked = http.seat_map.mark(&event, &free, &sold).await;
+    let marked = http.families.seat_map.mark(&event, &free, &sold).await;
     let decision = marked.map_err(|e| ApiError::rejection(&http, &e))?;
     (http.sources.carry_out)(decision);
     Ok(Json(Marked {

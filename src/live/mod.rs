@@ -1,8 +1,11 @@
 //! Short-lived, shared state. Every operation is one whole step of the domain, never read-decide-write,
 //! and is given the time instead of looking at a clock.
 
+mod asks;
+mod breaker;
 mod crowds;
 mod line;
+mod listeners;
 mod pairings;
 mod queues;
 mod restores;
@@ -14,7 +17,10 @@ mod session;
 mod sessions;
 mod turns;
 
+pub use asks::{Ask, Asks, Reserved};
+pub use breaker::{Breaker, Try};
 pub use crowds::{Attendant, Crowds, Moved};
+pub use listeners::Listeners;
 pub use pairings::{Invitation, Invited, Pairings};
 pub use queues::{
     Admission, Admitted, Arrived, MemoryQueues, Place, QueueError, QueueRules, QueueTotals, Queues,

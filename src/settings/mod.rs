@@ -3,8 +3,10 @@
 //! A wrong value stops the start with one line that names the variable, its fault and a good value.
 
 mod auth;
+mod chat;
 mod env;
 mod fault;
+mod gpt;
 mod limits;
 mod pages;
 mod queue;
@@ -15,8 +17,10 @@ mod store;
 mod telemetry;
 
 pub use auth::{Auth, Jwks};
+pub use chat::Chat;
 pub use env::{Env, SettingError, parse_duration};
 pub use fault::{EventFault, Fault, LedgerFault};
+pub use gpt::Gpt;
 pub use limits::{Limits, Rate};
 pub use pages::{ORDER_NO, Pages};
 pub use queue::Queue;
@@ -41,6 +45,10 @@ pub struct Settings {
     pub rtc: Rtc,
     /// Waiting queues, seats, and how long users are remembered.
     pub queue: Queue,
+    /// Chat, and what protects it.
+    pub chat: Chat,
+    /// The assistant in chat rooms, if there is one.
+    pub gpt: Option<Gpt>,
     /// What the pages are told.
     pub pages: Pages,
     /// Where what must last is kept.
@@ -65,6 +73,8 @@ impl Settings {
             scan: Scan::read(env)?,
             rtc: Rtc::read(env)?,
             queue: Queue::read(env)?,
+            chat: Chat::read(env)?,
+            gpt: Gpt::read(env)?,
             pages: Pages::read(env)?,
             store: Store::read(env)?,
             telemetry: Telemetry::read(env, server.profile)?,
@@ -129,6 +139,11 @@ mod tests {
             ("QUEUE_THRESHOLD", "many"),
             ("SEAT_HOLD", "-5m"),
             ("SEATS_PER_USER", "0"),
+            ("BLOCK_AFTER", "0"),
+            ("GPT_BASE_URL", "ftp://models"),
+            ("GPT_QUEUE_MAX", "0"),
+            ("BLOCK_DURATION", "soon"),
+            ("CHAT_RETENTION", "forever"),
             ("ORDER_URL_TEMPLATE", "https://example.com/orders"),
         ] {
             let error = Settings::read(&Env::from_pairs([(name, value)]))
@@ -166,6 +181,9 @@ mod tests {
             ("SENTRY_DSN", "http://MARKER@127.0.0.1:9/1"),
             ("DATABASE_URL", "postgres://user:MARKER@db/x"),
             ("TURN_SECRET", "MARKER"),
+            ("GPT_BASE_URL", "http://127.0.0.1:9/v1"),
+            ("GPT_MODEL", "model"),
+            ("GPT_API_KEY", "MARKER"),
         ]))
         .unwrap();
 

@@ -58,6 +58,22 @@ pub enum Rotation {
     Refused,
 }
 
+/// What a refresh token is good for.
+#[derive(Debug)]
+pub enum Shown {
+    /// For an access token.
+    Good {
+        /// The login that it belongs to.
+        login: String,
+        /// Whose it is.
+        user: StoredUser,
+    },
+    /// For nothing any more.
+    Over,
+    /// It was never one.
+    Unknown,
+}
+
 const USER: &str =
     "SELECT id, username, email, password_hash, created_at, last_login FROM users WHERE id = $1";
 
@@ -180,6 +196,44 @@ impl Store {
             self.login_ended.notify_one();
         }
         rotation
+    }
+
+    /// What a refresh token is good for. It is not used up, as whoever shows it here knows no other. One that was
+    /// used up elsewhere is good for nothing; it is no sign of a thief, as a connection keeps the one that it began with.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn show(&self, hash: &str, now: OffsetDateTime) -> Result<Shown, StoreError> {
+        const SQL: &str = "SELECT t.login_id, l.user_id, t.used_at IS NOT NULL OR t.expires_at <= $2 OR l.revoked_at IS NOT NULL \
+                           FROM refresh_tokens t JOIN logins l ON l.id = t.login_id WHERE t.token_hash = $1";
+        let shown = async {
+            in_transaction!(self, tx => {
+                let found: Option<(String, i64, bool)> =
+                    sqlx::query_as(SQL).bind(hash).bind(now).fetch_optional(&mut *tx).await?;
+                match found {
+                    None => Shown::Unknown,
+                    Some((.., true)) => Shown::Over,
+                    Some((login, user, false)) => {
+                        let user = sqlx::query_as(USER).bind(user).fetch_one(&mut *tx).await?;
+                        Shown::Good { login, user }
+                    }
+                }
+            })
+        };
+        self.run(StoreOp::Refresh, shown).await
+    }
+
+    /// The accounts of a name: none, one, or the first two of several.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn users_by_name(&self, name: &str) -> Result<Vec<StoredUser>, StoreError> {
+        const SQL: &str = "SELECT id, username, email, password_hash, created_at, last_login FROM users WHERE username = $1 ORDER BY id LIMIT 2";
+        let found =
+            async { on!(self, pool => sqlx::query_as(SQL).bind(name).fetch_all(pool).await) };
+        self.run(StoreOp::Account, found).await
     }
 
     /// Ends a login.

@@ -45,6 +45,8 @@ pub struct Message {
     pub username: String,
     /// What was said, as it was given.
     pub content: String,
+    /// By which its author knows it, if it said so.
+    pub client_id: Option<String>,
     /// It was for the assistant as well.
     pub gpt: bool,
     /// When, in ms since 1970; no two messages of a room have the same.
@@ -110,7 +112,7 @@ pub enum Removed {
 /// The columns of a [`Message`].
 macro_rules! message {
     () => {
-        "id, room_id, user_id, username, content, gpt, created_at, edited_at"
+        "id, room_id, user_id, username, content, client_id, gpt, created_at, edited_at"
     };
 }
 
@@ -125,11 +127,12 @@ macro_rules! member {
 macro_rules! since {
     ($rows:literal) => {
         concat!(
-            "SELECT ", message!(), " FROM (SELECT m.*, row_number() OVER (PARTITION BY m.room_id ORDER BY ",
+            "SELECT ", message!(), " FROM (SELECT said.*, sum(length(content)) OVER (ORDER BY room_id, created_at ",
+            "ROWS UNBOUNDED PRECEDING) AS upto FROM (SELECT m.*, row_number() OVER (PARTITION BY m.room_id ORDER BY ",
             "CASE WHEN w.since IS NULL THEN -m.created_at ELSE m.created_at END) AS place FROM (", $rows, ") w ",
             "JOIN chat_participants p ON p.room_id = w.room AND p.user_id = $1 ",
             "JOIN chat_messages m ON m.room_id = w.room AND (w.since IS NULL OR m.created_at > w.since)) said ",
-            "WHERE place <= $3 ORDER BY room_id, created_at"
+            "WHERE place <= $3) measured WHERE upto - length(content) < $4 ORDER BY room_id, created_at"
         )
     };
 }
@@ -162,16 +165,23 @@ impl Store {
         self.run(StoreOp::Say, created).await
     }
 
-    /// The rooms that a user takes part in, oldest first.
+    /// The rooms that a user takes part in, oldest first, or this one if it is among them.
     ///
     /// # Errors
     ///
     /// [`StoreError::Away`].
-    pub async fn chat_rooms(&self, user: &str) -> Result<Vec<ChatRoom>, StoreError> {
+    pub async fn chat_rooms(
+        &self,
+        user: &str,
+        room: Option<&str>,
+    ) -> Result<Vec<ChatRoom>, StoreError> {
         const SQL: &str = "SELECT r.id, r.name, r.owner_id, r.created_at FROM chat_rooms r \
-                           JOIN chat_participants p ON p.room_id = r.id WHERE p.user_id = $1 ORDER BY r.created_at, r.id";
-        let rows =
-            async { on!(self, pool => sqlx::query_as(SQL).bind(user).fetch_all(pool).await) };
+                           JOIN chat_participants p ON p.room_id = r.id AND p.user_id = $1 \
+                           WHERE $2 = '' OR r.id = $2 ORDER BY r.created_at, r.id";
+        let room = room.unwrap_or_default();
+        let rows = async {
+            on!(self, pool => sqlx::query_as(SQL).bind(user).bind(room).fetch_all(pool).await)
+        };
         self.run(StoreOp::Chat, rows).await
     }
 
@@ -311,7 +321,7 @@ impl Store {
 
     /// What was said in rooms, by room and in order, in one query however many there are: after a time the first
     /// `most`, so that asking again from the last one misses nothing; without one the last `most`. Nothing of
-    /// rooms that the user does not take part in.
+    /// rooms that the user does not take part in. It ends with the message that is one too many for `chars`.
     ///
     /// # Errors
     ///
@@ -320,7 +330,7 @@ impl Store {
         &self,
         user: &str,
         rooms: &[(&str, Option<i64>)],
-        most: u16,
+        (most, chars): (u16, i64),
     ) -> Result<Vec<Message>, StoreError> {
         let wanted: Vec<_> = rooms
             .iter()
@@ -337,7 +347,7 @@ impl Store {
         };
         let most = i64::from(most);
         let rows = async {
-            on!(self, pool => sqlx::query_as(sql).bind(user).bind(&wanted).bind(most).fetch_all(pool).await)
+            on!(self, pool => sqlx::query_as(sql).bind(user).bind(&wanted).bind(most).bind(chars).fetch_all(pool).await)
         };
         self.run(StoreOp::Chat, rows).await
     }

@@ -16,7 +16,7 @@ mod recorder;
 mod rooms;
 mod seats;
 
-pub use accounts::{NewAccount, Rotation, StoredUser};
+pub use accounts::{NewAccount, Rotation, Shown, StoredUser};
 pub use batcher::{Batcher, Ledger, SeenBatch, Written};
 pub use chat::{ChatRoom, Edited, Message, NewMessage, Participant, Removed, Said};
 pub use ledger::{Entry, KEPT, KeptScan, NewScan, REPLAYED, Sequence};

@@ -33,6 +33,8 @@ fn count(fact: &Fact, metrics: &Metrics) {
         }
         Fact::SeatsExpired { seats } => metrics.seats_expired.inc_by(*seats as u64),
         Fact::RoomCreated => metrics.rooms_created.inc(),
+        Fact::ChatSaid(result) => add(&metrics.chat_messages, *result as usize, 1),
+        Fact::AddressBlocked(reason) => add(&metrics.blocks, *reason as usize, 1),
         Fact::Negotiated { took } => metrics.negotiation.observe(took.as_secs_f64()),
         // Scans are counted with the flow that they are part of (see `complete_scan`), the others nowhere.
         Fact::ScanRelayed { .. }
@@ -101,6 +103,8 @@ pub(super) fn note(fact: &Fact, seen: &Observation<'_>) {
         | Fact::SeatsSelected { .. }
         | Fact::SeatsExpired { .. }
         | Fact::RoomCreated
+        | Fact::ChatSaid(_)
+        | Fact::AddressBlocked(_)
         | Fact::Negotiated { .. } => {}
     }
 }

@@ -30,6 +30,8 @@ label! {
         BadToken = "bad_token",
         /// Too many of this address or user.
         Limited = "limited",
+        /// Its address is blocked.
+        Blocked = "blocked",
         /// From a site that is not allowed.
         Origin = "origin",
         /// Our fault.
@@ -56,6 +58,8 @@ label! {
         TooBig = "too_big",
         /// Not a WebSocket upgrade of version 13, not Engine.IO 4, not HTTP.
         Protocol = "protocol",
+        /// Its address is blocked.
+        Blocked = "blocked",
         /// The server is draining.
         Draining = "draining",
     }
@@ -135,6 +139,14 @@ label! {
         LogLevel = "/api/admin/log-level",
         /// `/api/admin/log-level`, to change
         ChangeLogLevel = "/api/admin/log-level",
+        /// `/api/admin/blocks`
+        Blocks = "/api/admin/blocks",
+        /// `/api/admin/blocks/{address}`
+        LiftBlock = "/api/admin/blocks/{address}",
+        /// `/api/chat/rooms`, to look at
+        ChatRooms = "/api/chat/rooms",
+        /// `/api/chat/rooms`, to begin one
+        NewChatRoom = "/api/chat/rooms",
         /// `/api/openapi.json`
         Openapi = "/api/openapi.json",
         /// `/api/auth/register`
@@ -192,7 +204,9 @@ impl HttpRoute {
             | Self::Pair
             | Self::QueueCheck
             | Self::QueueLeave
-            | Self::ClearQueue => "POST",
+            | Self::ClearQueue
+            | Self::NewChatRoom => "POST",
+            Self::LiftBlock => "DELETE",
             Self::ChangeLogLevel | Self::ChangeQueue | Self::ChangeSeats => "PUT",
             Self::Other => "other",
             _ => "GET",
@@ -211,6 +225,20 @@ label! {
         Http = "http",
         /// Attempts to log in, to one account or of one address.
         Login = "login",
+    }
+}
+
+label! {
+    /// How a question to the assistant ended.
+    pub GptOutcome {
+        /// With an answer.
+        Ok = "ok",
+        /// Turned away: too many wait, or the breaker is open.
+        Refused = "refused",
+        /// Without one: the endpoint or the database let us down.
+        Failed = "failed",
+        /// Its room was deleted.
+        Cancelled = "cancelled",
     }
 }
 

@@ -6,13 +6,13 @@
 use super::{
     exposition::ExemplarStore,
     labels::{
-        CanaryResult, FlowOutcome, HandshakeResult, HttpRoute, KEPT, LimitLayer, RejectReason,
-        Stage, Transport,
+        CanaryResult, FlowOutcome, GptOutcome, HandshakeResult, HttpRoute, KEPT, LimitLayer,
+        RejectReason, Stage, Transport,
     },
 };
 use crate::event::{
-    Code, Component, DisconnectCause, EventName, FailureKind, Outcome, PushName, QueueExit,
-    RestoreResult, Role, SeatResult, StoreOp, StoreResult, TraceId,
+    BlockReason, ChatResult, Code, Component, DisconnectCause, EventName, FailureKind, Outcome,
+    PushName, QueueExit, RestoreResult, Role, SeatResult, StoreOp, StoreResult, TraceId,
 };
 use parking_lot::Mutex;
 use prometheus::{
@@ -46,6 +46,8 @@ const STAGE_SECONDS: [f64; 9] = [
 const NEGOTIATION_SECONDS: [f64; 7] = [0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
 /// A look into memory, or over the network to it.
 const RESTORE_SECONDS: [f64; 7] = [0.000_1, 0.001, 0.005, 0.025, 0.1, 0.5, 2.5];
+/// From a short answer to all tries of a long one.
+const GPT_SECONDS: [f64; 7] = [0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
 /// From a blink to an evening.
 const QUEUE_SECONDS: [f64; 7] = [1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3600.0];
 const SIGNALS: [EventName; 3] = [EventName::Offer, EventName::Answer, EventName::IceCandidate];
@@ -128,6 +130,19 @@ pub struct Metrics {
     pub(super) log_level_raised: IntGauge,
     connections_max: IntGauge,
     store_pool_max: IntGauge,
+    /// Forged tokens, wrong names and applications of chat clients.
+    pub strikes: IntCounter,
+    pub(super) blocks: Vec<IntCounter>,
+    blocked: IntGauge,
+    pub(super) chat_messages: Vec<IntCounter>,
+    gpt_requests: Vec<IntCounter>,
+    /// Tries of the assistant after the first one.
+    pub gpt_retries: IntCounter,
+    pub(super) gpt_seconds: Histogram,
+    pub(super) gpt_tokens: [IntCounter; 2],
+    pub(super) gpt_running: IntGauge,
+    gpt_waiting: IntGauge,
+    gpt_breaker: IntGauge,
     limited: Vec<IntCounter>,
     rejected: Vec<IntCounter>,
     pub(super) log_lines: [IntCounter; 5],
@@ -376,6 +391,13 @@ impl Metrics {
             &["kept"],
         ));
         let recorder_reach = KEPT.map(|kept| reach.with_label_values(&[kept])).to_vec();
+        let gpt_tokens = make.add(IntCounterVec::new(
+            Opts::new(
+                "signalbox_gpt_tokens_total",
+                "Tokens of questions (in) and answers (out), as the endpoint counts them: what is paid for.",
+            ),
+            &["direction"],
+        ));
         let signals = make.add(IntCounterVec::new(
             Opts::new(
                 "signalbox_webrtc_signals_total",
@@ -518,6 +540,54 @@ impl Metrics {
             store_pool_max: make.gauge(
                 "signalbox_store_pool_max",
                 "Connections to the database that this node opens at most.",
+            ),
+            strikes: make.counter(
+                "signalbox_strikes_total",
+                "Forged tokens, wrong names and wrong applications that chat clients came with. BLOCK_AFTER of them block their address.",
+            ),
+            blocks: make.counters(
+                "signalbox_blocks_total",
+                "Addresses that were blocked, by reason. A surge is an attack, or a release of an application with a fault.",
+                "reason",
+                BlockReason::ALL.iter().map(|r| r.as_str()),
+            ),
+            blocked: make.gauge(
+                "signalbox_blocked_addresses",
+                "Addresses that are blocked now; each block ends by itself after BLOCK_DURATION.",
+            ),
+            chat_messages: make.counters(
+                "signalbox_chat_messages_total",
+                "Chat messages by outcome: new, again (sent again by a client that had heard nothing), edited. Many again mean that answers are late.",
+                "outcome",
+                ChatResult::ALL.iter().map(|r| r.as_str()),
+            ),
+            gpt_requests: make.counters(
+                "signalbox_gpt_requests_total",
+                "Questions to the assistant by outcome. refused: too many waited or the breaker was open; failed: the endpoint let us down.",
+                "outcome",
+                GptOutcome::ALL.iter().map(|o| o.as_str()),
+            ),
+            gpt_retries: make.counter(
+                "signalbox_gpt_retries_total",
+                "Tries of the assistant after the first one. A rise means that its endpoint is at a limit or in trouble.",
+            ),
+            gpt_seconds: make.histogram(
+                "signalbox_gpt_seconds",
+                "From a question to its whole answer, waiting included. A rise means that the endpoint is slow, or that too many wait.",
+                &GPT_SECONDS,
+            ),
+            gpt_tokens: ["in", "out"].map(|direction| gpt_tokens.with_label_values(&[direction])),
+            gpt_running: make.gauge(
+                "signalbox_gpt_running",
+                "Questions that are being answered now; GPT_CONCURRENCY at most.",
+            ),
+            gpt_waiting: make.gauge(
+                "signalbox_gpt_queue_depth",
+                "Questions that wait to be answered. At GPT_QUEUE_MAX further ones are refused.",
+            ),
+            gpt_breaker: make.gauge(
+                "signalbox_gpt_breaker_open",
+                "1 while nothing is asked, because five questions in a row failed; one is let through after GPT_BREAKER_PAUSE.",
             ),
             limited: make.counters(
                 "signalbox_rate_limited_total",
@@ -753,6 +823,25 @@ impl Metrics {
     /// Something was turned away before it was an event.
     pub fn reject(&self, reason: RejectReason) {
         bump(&self.rejected, reason as usize);
+    }
+
+    /// How many addresses are blocked.
+    pub fn set_blocked(&self, addresses: usize) {
+        self.blocked.set(as_i64(addresses));
+    }
+
+    /// A question to the assistant ended.
+    pub(super) fn gpt_ended(&self, outcome: GptOutcome) {
+        bump(&self.gpt_requests, outcome as usize);
+    }
+
+    /// What waits for the assistant, how many were turned away since the start, and its breaker.
+    pub fn set_gpt(&self, waiting: usize, refused: u64, breaker_open: bool) {
+        self.gpt_waiting.set(as_i64(waiting));
+        self.gpt_breaker.set(i64::from(breaker_open));
+        if let Some(counter) = self.gpt_requests.get(GptOutcome::Refused as usize) {
+            counter.inc_by(refused.saturating_sub(counter.get()));
+        }
     }
 
     /// A limiter refused.

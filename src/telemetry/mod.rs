@@ -1,6 +1,7 @@
 //! What is seen from outside: metrics, logs, traces, error reports. It knows event names, outcomes and
 //! facts, never sockets.
 
+mod answers;
 mod exposition;
 mod facts;
 mod flows;
@@ -15,11 +16,12 @@ mod runtime;
 mod sentry;
 mod traces;
 
+pub use answers::Answering;
 pub use exposition::{Exposition, OPENMETRICS_TYPE, TEXT_TYPE};
 pub use flows::{Flow, FlowId, Flows, Holding, Hop, Kept, Recently, SLOW, Usual, Wanted};
 pub use labels::{
-    CanaryResult, FlowOutcome, HandshakeResult, HttpRoute, LimitLayer, RejectReason, Stage,
-    Transport,
+    CanaryResult, FlowOutcome, GptOutcome, HandshakeResult, HttpRoute, LimitLayer, RejectReason,
+    Stage, Transport,
 };
 pub use level::{LogLevel, Raised};
 pub use logs::Logs;

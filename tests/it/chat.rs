@@ -60,7 +60,7 @@ async fn rooms(store: &Store) {
     );
 
     let of = async |user| {
-        let rooms = store.chat_rooms(user).await.unwrap();
+        let rooms = store.chat_rooms(user, None).await.unwrap();
         rooms.into_iter().map(|room| room.id).collect::<Vec<_>>()
     };
     assert_eq!(of("lee").await, ["pair", "team"]);
@@ -187,7 +187,10 @@ async fn catching_up(store: &Store) {
         times.push(say(store, new("busy", "kim", &content)).await.created_at);
     }
     let since = async |rooms: &[(&str, Option<i64>)], most| {
-        let said = store.chat_since("kim", rooms, most).await.unwrap();
+        let said = store
+            .chat_since("kim", rooms, (most, i64::MAX))
+            .await
+            .unwrap();
         said.into_iter()
             .map(|m| (m.room_id, m.content))
             .collect::<Vec<_>>()
@@ -288,7 +291,7 @@ async fn endings(store: &Store) {
     );
     assert!(
         store
-            .chat_rooms("kim")
+            .chat_rooms("kim", None)
             .await
             .unwrap()
             .iter()

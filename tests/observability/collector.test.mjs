@@ -207,6 +207,15 @@ describe('the allow-lists', () => {
     assert.deepEqual(logs.filter((name) => !fields.logs.has(name) && !resource.test(name) && !line.includes(name)), [], 'allowed for lines, and never sent');
   });
 
+  it("let a client's address through on lines of blocks only", () => {
+    const { if: condition } = receivers.filelog.operators.find(({ type: kind, field }) => kind === 'remove' && field === 'attributes.client_address');
+    const removed = new Function('attributes', 'nil', `return ${condition}`);
+    assert.ok(logs.includes('client_address'));
+    assert.equal(removed({ target: 'signalbox::blocks', client_address: '203.0.113.7' }), false);
+    for (const target of ['signalbox::connection', 'signalbox::blocks::x', undefined]) assert.equal(removed({ target, client_address: '203.0.113.7' }), true, target);
+    assert.equal(removed({ target: 'signalbox::connection' }), false, 'the operator would fail');
+  });
+
   it('let through what a server really sends, and the buckets are its own', async () => {
     const bodies = [];
     const sink = http.createServer((request, response) => {

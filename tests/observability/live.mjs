@@ -2,9 +2,10 @@
 // every alert fed, does a fault reach the pager, do the right alerts stay silent? Takes four to five minutes.
 //   node tests/observability/live.mjs
 import path from 'node:path';
+import { endpoint, refuses } from '../clients/openai.mjs';
 import { until } from '../clients/server.mjs';
-import { SHORT_LINES, burst, load } from './load.mjs';
-import { impatient, invented, misuse, slowReader } from './misuse.mjs';
+import { SHORT_LINES, assistant, burst, load } from './load.mjs';
+import { banned, impatient, invented, misuse, slowReader } from './misuse.mjs';
 import { Prometheus, interpolated, mark, panels, parts } from './queries.mjs';
 import * as sinks from './sinks.mjs';
 import { alertmanager, node, postgres, prometheus, root } from './stack.mjs';
@@ -12,7 +13,7 @@ import { alertmanager, node, postgres, prometheus, root } from './stack.mjs';
 /** These must fire in this run; every other alert must not. */
 const FIRES = ['CanaryStale', 'CrashLoop', 'LogLinesDropped', 'Panicked', 'ScanDeliveryBurnFast', 'ScansStuck', 'Watchdog'];
 /** These must notice, and wait: it is over before their time. */
-const WAITS = ['NodeDown', 'RestoreBurnFast', 'SignalingBurnFast', 'StoreDown'];
+const WAITS = ['GptBreakerOpen', 'NodeDown', 'RestoreBurnFast', 'SignalingBurnFast', 'StoreDown'];
 const DRILL = 'ScanDeliveryBurnFast';
 const ANNOTATIONS = ['summary', 'impact', 'first_check', 'runbook_url', 'dashboard_url', 'flows_url'];
 const NAMES = 10_000;
@@ -34,9 +35,9 @@ const problems = [];
 const problem = (line) => problems.push(line);
 
 async function run() {
-  const [store, reports, pager, database] = await Promise.all([sinks.otlp(), sinks.sentry(), sinks.pager(), postgres()]);
+  const [store, reports, pager, database, gpt] = await Promise.all([sinks.otlp(), sinks.sentry(), sinks.pager(), postgres(), endpoint(assistant)]);
   const many = '1000000';
-  const common = { OTEL_EXPORTER_OTLP_ENDPOINT: store.url, SENTRY_DSN: reports.dsn, TRACE_SAMPLE_RATIO: '1', ...SHORT_LINES };
+  const common = { OTEL_EXPORTER_OTLP_ENDPOINT: store.url, SENTRY_DSN: reports.dsn, TRACE_SAMPLE_RATIO: '1', GPT_BASE_URL: gpt.url, GPT_MODEL: 'fake', ...SHORT_LINES };
   // One node with tight limits, one without any.
   const n1 = await node('n1', {
     ...common, DATABASE_URL: database.url, CORS_ORIGINS: 'https://app.example.com', SOCKETS_MAX: '40', SOCKETS_PENDING_PER_ADDRESS: '20',
@@ -46,6 +47,7 @@ async function run() {
   const n2 = await node('n2', {
     ...common, EVENT_RATE: many, EVENT_BURST: many, SIGNAL_RATE: many, SIGNAL_BURST: many, HANDSHAKES_PER_USER_PER_MIN: many,
     HTTP_RATE_MAX: many, CREATE_ROOM_PER_MIN: many, LOGINS_PER_ACCOUNT: many, LOGINS_PER_ADDRESS: many, SEND_QUEUE_MAX: '64',
+    TRUSTED_PROXY_HOPS: '1',
   });
   const nodes = [n1, n2];
   await Promise.all([n1.start({ FAULT_INJECTION: 'panic:offer' }), n2.start({ FAULT_INJECTION: 'fail:restore' })]);
@@ -56,12 +58,12 @@ async function run() {
   say('two nodes, PostgreSQL, Prometheus and Alertmanager are up');
 
   const life = load(nodes.map(({ url }) => url));
-  const mended = asked('RestoreBurnFast to notice', async () => (await prom.alerts('pending', 10)).includes('RestoreBurnFast')).then(() => n2.restart());
+  const mended = asked('RestoreBurnFast to notice', async () => (await prom.alerts('pending', 10)).includes('RestoreBurnFast')).then(() => n2.restart()).then(() => banned(n2.url));
   await Promise.all([misuse(n1.url, 60), mended]);
   await asked('a client that fell asleep to be given up', async () => (await prom.values('signalbox_disconnects_total{reason="ping_timeout"}')).some((n) => n > 0));
   await asked('SignalingBurnFast to notice', async () => (await prom.alerts('pending', 10)).includes('SignalingBurnFast'));
   const calm = Date.now() / 1000;
-  say('everyday life, and clients that did everything wrong; at first one node could not restore what they had');
+  say('everyday life, and clients that did everything wrong; at first one node could not restore what they had, then it blocked two addresses');
 
   await n1.restart({ FAULT_INJECTION: 'slow:scanOrder:300ms' });
   await slowReader(n2.url);
@@ -81,7 +83,8 @@ async function run() {
   await sleep(10_000);
   await database.start();
   store.broken = false;
-  say('the database was locked, then away; the traces can go again');
+  gpt.otherwise = refuses(401);
+  say('the database was locked, then away; the traces can go again; the assistant does not know us any more');
   const before = await n2.series();
   await invented(n2.url, NAMES);
   const after = await n2.series();
@@ -89,7 +92,9 @@ async function run() {
   await until(`${DRILL} on the pager`, () => pager.heard(DRILL, 'firing', fault), 200_000);
   const page = pager.heard(DRILL, 'firing', fault);
   const drill = Math.round((page.at - fault) / 1000);
-  say(`${DRILL} is on the pager`);
+  await asked('GptBreakerOpen to notice', async () => (await prom.alerts('pending', 10)).includes('GptBreakerOpen'));
+  gpt.otherwise = assistant;
+  say(`${DRILL} is on the pager, and the assistant answers again`);
 
   await n1.stop('SIGKILL');
   await n2.restart();

@@ -1,6 +1,7 @@
 // Well-behaved clients: phones and monitors, peers of rooms, people with accounts, people who wait in line and select
-// seats. A bounded rate each; they come back when their node does.
-import { client, token } from '../clients/server.mjs';
+// seats, people who chat. A bounded rate each; they come back when their node does.
+import { hangs, refuses, says } from '../clients/openai.mjs';
+import { client, nonce, token } from '../clients/server.mjs';
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const SDP = { type: 'offer', sdp: 'v=0\r\no=- 1 2 IN IP4 127.0.0.1\r\n' };
@@ -19,6 +20,32 @@ export function member(url, user, role, session, options) {
 
 /** What makes a line of the few people of this load, and lets places and seats end while one looks. */
 export const SHORT_LINES = { QUEUE_THRESHOLD: '2', QUEUE_LEASE: '10s', QUEUE_GRACE: '3s', SEAT_HOLD: '3s', SEATS_PER_USER: '2' };
+
+/** What the assistant does, as the endpoint of all nodes: it answers, never ends with who asks for that, and is at its limit now and then. */
+let questions = 0;
+export function assistant(response, { body }) {
+  if (body.messages.at(-1).content.endsWith(ENDLESS)) return hangs()(response);
+  questions += 1;
+  return (questions % 4 ? says(['It ', 'is ', 'so.'], { usage: { prompt_tokens: 40, completion_tokens: 3 }, between: 100 }) : refuses(429))(response);
+}
+const ENDLESS = '@gpt think for ever';
+
+/** Over HTTP: with a body it posts it, with a token it is somebody. */
+export async function ask(url, path, body, bearer) {
+  const answer = await fetch(`${url}${path}`, {
+    method: body ? 'POST' : 'GET', body: body && JSON.stringify(body),
+    headers: { 'content-type': 'application/json', ...(bearer ? { authorization: `Bearer ${bearer}` } : {}) },
+  });
+  return answer.json();
+}
+
+const credentials = (username) => ({ username, email: `${username}@example.com`, password: 'correct horse battery staple' });
+
+/** A new account, and what its chat client comes with. */
+export async function chatter(url) {
+  const { user, accessToken, refreshToken } = await ask(url, '/api/auth/register', credentials(`chatter-${nonce()}`));
+  return { user, auth: { accessToken, refreshToken, userAgent: 'VisionChat/4.2', username: user.username } };
+}
 
 let orders = 0;
 const scan = (phone, session) => phone.timeout(60_000).emitWithAck('scanOrder', { sessionId: session, orderNo: `A-${++orders}`, ts: Date.now() });
@@ -146,26 +173,61 @@ export function load(urls) {
   }
 
   function account(url) {
-    const name = `u${Date.now()}`;
-    const credentials = { username: name, email: `${name}@example.com`, password: 'correct horse battery staple' };
-    const ask = async (path, body, bearer) => (await fetch(`${url}${path}`, {
-      method: body ? 'POST' : 'GET', body: body && JSON.stringify(body),
-      headers: { 'content-type': 'application/json', ...(bearer ? { authorization: `Bearer ${bearer}` } : {}) },
-    })).json();
+    const own = credentials(`u${Date.now()}`);
     let known = false;
     every(3000, async () => {
-      if (!known) known = (await ask('/api/auth/register', credentials)).success !== false;
-      const login = await ask('/api/auth/login', credentials);
-      const { accessToken } = await ask('/api/auth/refresh', { refreshToken: login.refreshToken });
-      await ask('/api/auth/me', undefined, accessToken);
-      await ask('/api/rooms', undefined, accessToken);
-      await ask('/api/rooms/room-0', undefined, accessToken);
-      await ask('/api/rooms/room-0/participants', undefined, accessToken);
-      await ask('/api/ice-servers', undefined, accessToken);
-      await ask('/api/auth/logout', {}, accessToken);
+      if (!known) known = (await ask(url, '/api/auth/register', own)).success !== false;
+      const login = await ask(url, '/api/auth/login', own);
+      const { accessToken } = await ask(url, '/api/auth/refresh', { refreshToken: login.refreshToken });
+      await ask(url, '/api/auth/me', undefined, accessToken);
+      await ask(url, '/api/rooms', undefined, accessToken);
+      await ask(url, '/api/rooms/room-0', undefined, accessToken);
+      await ask(url, '/api/rooms/room-0/participants', undefined, accessToken);
+      await ask(url, '/api/ice-servers', undefined, accessToken);
+      await ask(url, '/api/auth/logout', {}, accessToken);
     });
     every(3000, async () => {
       for (const path of ['/health', '/status', '/livez', '/readyz', '/version', '/api/openapi.json', '/nowhere']) await fetch(`${url}${path}`);
+    });
+  }
+
+  /** Two people in a chat room, one of them by the namespace of chat: they write, say it twice, change it, read, and ask the assistant. */
+  function chat(url) {
+    let meeting;
+    const meet = async () => {
+      const [ann, bob] = await Promise.all([chatter(url), chatter(url)]);
+      const begin = (name) => ask(url, '/api/chat/rooms', { name, participants: [bob.user.id] }, ann.auth.accessToken);
+      const { roomID } = await begin('Packing');
+      const [a, b] = [[ann, '/chat'], [bob, '']].map(([{ user, auth }, namespace]) => {
+        const socket = keep(client(url + namespace, user.id, undefined, { auth, transports: ['websocket'] }));
+        socket.on('connect', () => {
+          socket.emit('syncRooms', { rooms: [{ roomId: roomID, timestamp: Date.now() - 60_000 }] });
+          socket.emit('join', { roomID });
+        });
+        return socket;
+      });
+      return { a, b, roomID, begin };
+    };
+    every(5000, async () => {
+      meeting ??= meet().catch(() => { meeting = undefined; });
+      const { a, b, roomID } = (await meeting) ?? {};
+      if (!a?.connected || !b.connected) return;
+      const tell = (socket, event, payload) => socket.timeout(3000).emitWithAck(event, payload);
+      const message = { roomID, content: 'The belt stands still.', clientId: nonce() };
+      const { id } = await tell(a, 'message', message);
+      await tell(a, 'message', message);
+      await tell(a, 'editMessage', { roomID, id, content: 'The belt runs again.' });
+      await tell(b, 'loadMoreMessages_for_room', { roomId: roomID });
+      a.emit('refreshToken');
+      await tell(b, 'message', { roomID, content: 'Is it so?', gpt: true });
+    });
+    every(15_000, async () => {
+      const { a, b, begin } = (await meeting) ?? {};
+      if (!a?.connected || !b.connected) return;
+      const { roomID } = await begin('Over soon');
+      await a.timeout(3000).emitWithAck('message', { roomID, content: ENDLESS });
+      await sleep(500);
+      for (const socket of [b, a]) await socket.timeout(3000).emitWithAck('deleteroom', { roomID });
     });
   }
 
@@ -179,6 +241,7 @@ export function load(urls) {
     sale(url);
     full(url);
     account(url);
+    chat(url);
   });
   return {
     stop() {

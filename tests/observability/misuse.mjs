@@ -1,7 +1,7 @@
 // Clients that do wrong: each of the server's limits and checks is met at least once.
 import net from 'node:net';
 import { client, once, token, until } from '../clients/server.mjs';
-import { member } from './load.mjs';
+import { chatter, member } from './load.mjs';
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 const POLL = '/socket.io/?EIO=4&transport=polling';
@@ -60,6 +60,8 @@ async function mistaken(url) {
     ['join-event', {}], ['leave-event', { eventId: -1 }], ['join-queue', { eventId: '' }], ['leave-queue', {}],
     ['queue:heartbeat', { eventId: 'not let in' }], ['join-seat-selection', { eventId: [] }], ['select-seat', { eventId: 'e' }],
     ['release-seat', { eventId: 'e', seatId: "nobody's" }], ['seat-selection-changed', { eventId: 'e', seats: 'all' }],
+    ['message', { roomID: 'not mine', content: 'hello' }], ['editMessage', { roomID: 'not mine', id: 1, content: 'hello' }],
+    ['loadMoreMessages_for_room', { roomId: 'not mine' }], ['deleteroom', { roomID: 'not mine' }], ['syncRooms', {}],
   ];
   for (const [event, payload] of wrong) await phone.timeout(5000).emitWithAck(event, payload);
   phone.close();
@@ -104,6 +106,33 @@ export async function misuse(url, sockets) {
   const ways = { sleeper, mistaken, hasty, gibberish, strangers, crowd: (to) => crowd(to, sockets), forgers, guesser, loiterers };
   for (const [name, way] of Object.entries(ways)) {
     await way(url).catch((error) => { throw new Error(`misuse, ${name}: ${error.message}`); });
+  }
+}
+
+/** Chat clients behind a proxy that come with forged tokens, or ask for new ones without end: their addresses are blocked, and whoever else is there. */
+export async function banned(url) {
+  const { user, auth } = await chatter(url);
+  const from = (address) => ({ extraHeaders: { 'x-forwarded-for': address }, transports: ['websocket'], reconnection: false });
+  const [forger, looping] = ['203.0.113.7', '203.0.113.8'];
+  const inside = [];
+  for (const address of [forger, looping]) {
+    const socket = client(`${url}/chat`, user.id, undefined, { auth, ...from(address) });
+    await once(socket, 'connect');
+    inside.push(socket);
+  }
+  const turnedAway = async (more, address) => {
+    const socket = client(`${url}/chat`, user.id, undefined, { auth: { ...auth, ...more }, ...from(address) });
+    const { message } = await once(socket, 'connect_error');
+    socket.close();
+    return message;
+  };
+  const gone = Promise.all(inside.map((socket) => once(socket, 'disconnect')));
+  for (let n = 0; n < 5; n += 1) await turnedAway({ accessToken: 'forged' }, forger);
+  for (let n = 0; n < 130; n += 1) inside[1].emit('refreshToken');
+  await gone;
+  for (const address of [forger, looping]) {
+    if (await turnedAway({}, address) !== "you're banned") throw new Error(`${address} is not blocked`);
+    await fetch(`${url}/api/rooms`, { headers: { 'x-forwarded-for': address } });
   }
 }
 

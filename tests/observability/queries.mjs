@@ -73,7 +73,8 @@ export function parts(expr) {
 
 const COUNTS = [
   /\b\w*(dropped|rejected|limited|lost|overflow|panics|errors|queue_full|redactions)\w*_total\b/,
-  /\b(outcome|result|status)=~?"[^"]*(refused|failed|error|shed|timeout|token|limited|gap|conflict|[45]xx)/,
+  /\bsignalbox_(blocked_addresses|blocks_total|strikes_total|gpt_retries_total|gpt_breaker_open)\b/,
+  /\b(outcome|result|status)=~?"[^"]*(refused|failed|error|shed|timeout|token|limited|blocked|gap|conflict|[45]xx)/,
   /\b(outcome|result)!(=|~)"/,
   /disconnects_total\{[^}]*reason=/,
   /signalbox:sli_/,

@@ -29,13 +29,16 @@ it('knows how a fault must show', () => {
     ['sum(rate(x_total{result!~"ok|error"}[15s]))', [1], [0]],
     ['sum(rate(x_total{result="conflict"}[15s])) / sum(rate(x_total[15s]))', [0.5], [0]],
     ['1 - sum(increase(a{outcome="failed"}[60s])) / sum(increase(a[60s]))', [1, 0.9], [1, 1]],
+    ['sum(rate(x_total{result="blocked"}[15s]))', [0, 1], [0]],
+    ['max by (instance) (signalbox_blocked_addresses{job="x"})', [0, 1], [0]],
+    ['max(signalbox_gpt_breaker_open)', [1], [0, 0]],
     ['max(a) < bool 30', [1, 0], [1, 1]],
     ['min(up{job="x"})', [1, 0], [1, 1]],
   ]) {
     assert.equal(mark(expr)(shown), true, expr);
     assert.equal(mark(expr)(hidden), false, expr);
   }
-  for (const expr of ['sum(rate(signalbox_scan_flows_total{outcome="sent"}[15s]))', 'sum(up)', 'rate(signalbox_webrtc_signals_total{kind="offer"}[15s])']) {
+  for (const expr of ['sum(rate(signalbox_scan_flows_total{outcome="sent"}[15s]))', 'sum(up)', 'sum(signalbox_gpt_queue_depth)', 'rate(signalbox_webrtc_signals_total{kind="offer"}[15s])']) {
     assert.equal(mark(expr), undefined, expr);
   }
 });

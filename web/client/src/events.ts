@@ -265,8 +265,14 @@ export type SessionDescription = { type: 'offer' | 'answer' | 'pranswer' | 'roll
 /** An ICE candidate, as `RTCPeerConnection` makes it, or null after the last; relayed as it came and never looked into. */
 export type IceCandidate = { candidate?: string; sdpMid?: string | null; sdpMLineIndex?: number | null; usernameFragment?: string | null } | null;
 
-/** Payload of `join`. */
-export interface Join {
+/** Payload of `join`: for the chat or for signaling. */
+export type Join = JoinSignaling | JoinChat;
+
+/** The acknowledgement of `join`. */
+export type Joined = InRoom | ChatRoomDone;
+
+/** Payload of `join`, for a signaling room. */
+export interface JoinSignaling {
   roomId: RoomId;
   /** Ignored: the user is the token's. */
   userId?: string | number;
@@ -286,12 +292,18 @@ export type CreateRoom = RoomId | {
   maxUsers?: number | null;
 };
 
-/** Payload of `leave`. */
-export interface Leave {
+/** Payload of `leave`: for the chat or for signaling. */
+export type Leave = LeaveSignaling | LeaveChat;
+
+/** The acknowledgement of `leave`. */
+export type Left = RoomDone | ChatRoomDone;
+
+/** Payload of `leave`, for a signaling room. */
+export interface LeaveSignaling {
   roomId: RoomId;
 }
 
-/** The acknowledgement of `join` and `join-room`. */
+/** The acknowledgement of `join` and `join-room`, for a signaling room. */
 export interface InRoom {
   success: true;
   roomId: RoomId;
@@ -299,7 +311,7 @@ export interface InRoom {
   existingUsers: SocketId[];
 }
 
-/** The acknowledgement of `create-room` and `leave`. */
+/** The acknowledgement of `create-room` and `leave`, for a signaling room. */
 export interface RoomDone {
   success: true;
   roomId: RoomId;
@@ -377,7 +389,13 @@ export interface IceCandidateFrom {
   candidate: IceCandidate;
 }
 
-/** Payload of `message`. */
+/** Payload of `message`: for the chat or for signaling. */
+export type Message = Envelope | Say;
+
+/** The acknowledgement of `message`. */
+export type MessageAck = EnvelopeAck | Said;
+
+/** Payload of `message`, for signaling. */
 export type Envelope = {
   /** To enter or to leave. */
   type: 'join' | 'leave';
@@ -396,7 +414,7 @@ export type Envelope = {
   data: SessionDescription | IceCandidate;
 };
 
-/** The acknowledgement of `message`: that of what was in it. */
+/** The acknowledgement of a `message` for signaling: that of what was in it. */
 export type EnvelopeAck = InRoom | RoomDone | Delivered;
 
 /** Payload of events that need nothing but the id of what tickets are sold for. */
@@ -554,6 +572,197 @@ export interface SessionRestored {
   lastActivity: Time;
 }
 
+/** A chat room. 1 to 100 characters, no control characters. */
+export type ChatRoomId = string;
+
+/**
+ * What makes a retry safe: the same one of the same user in the same room is the same message. 1 to 64 characters, no control characters.
+ */
+export type ClientId = string;
+
+/** The id of a message; for what came before or after what look at `createdAt`. */
+export type MessageId = number;
+
+/** What is said: 1 to 16,384 bytes of UTF-8 without NUL. */
+export type Content = string;
+
+/** A time: milliseconds since 1970, also as text, or ISO 8601. null is none. */
+export type Timestamp = number | string | null;
+
+/** A message of a chat room. */
+export interface ChatMessage {
+  id: MessageId;
+  roomID: ChatRoomId;
+  /** Who said it; `gpt` is the assistant. */
+  userId: string | number;
+  /** Its name then. */
+  username: string;
+  /** What was said: text, never markup. */
+  content: string;
+  /** When, in milliseconds since 1970. It rises strictly within a room: the order of its messages. */
+  createdAt: number;
+  /** When it was changed last, in milliseconds since 1970; missing where it was not. */
+  editedAt?: number;
+  /** It is for the assistant as well, or from it. */
+  gpt?: true;
+  /** That of the sender, or `gpt-` and the id of the question. 1 to 64 characters. */
+  clientId?: string;
+}
+
+/** Messages of a chat room, oldest first. */
+export type ChatMessages = ChatMessage[];
+
+/** Somebody who takes part in a chat room. */
+export interface Participant {
+  userId: UserId;
+  /** Its name when it was added. */
+  username: string;
+}
+
+/** Payload of `join`, for a chat room. */
+export interface JoinChat {
+  roomID: ChatRoomId;
+  /** That of the last message that is known: everything after it is sent. Without it the last 50 are. */
+  createdAt?: Timestamp;
+  /** Ignored: `createdAt` says what is known. */
+  lastmessage?: unknown;
+}
+
+/** Payload of `leave`, for a chat room. */
+export interface LeaveChat {
+  roomID: ChatRoomId;
+  /** Ignored: the user is the token's. */
+  username?: unknown;
+}
+
+/** The acknowledgement of `join` and `leave`, for a chat room. */
+export interface ChatRoomDone {
+  success: true;
+  roomID: ChatRoomId;
+}
+
+/** Payload of `message`, for a chat room. */
+export interface Say {
+  roomID: ChatRoomId;
+  content: Content;
+  /** What makes a retry safe. */
+  clientId?: ClientId | null;
+  /** It is for the assistant as well, as is what begins with `@gpt`. */
+  gpt?: boolean | null;
+}
+
+/** The acknowledgement of a `message` for a chat room; where it was known already that of the first one. */
+export interface Said {
+  success: true;
+  id: MessageId;
+  createdAt: Time;
+}
+
+/** Payload of `editMessage`. */
+export interface EditMessage {
+  roomID: ChatRoomId;
+  id: MessageId;
+  content: Content;
+}
+
+/** The acknowledgement of `editMessage`. */
+export interface EditedMessage {
+  success: true;
+  id: MessageId;
+  editedAt: Time;
+}
+
+/** Payload of `loadMoreMessages_for_room`. */
+export interface LoadMoreMessages {
+  roomId: ChatRoomId;
+  /** Before it, or after it; without one the last 50. */
+  timestamp?: Timestamp;
+  /** `new` asks for what came after the time, anything else for what came before. */
+  type?: string | null;
+  /** Ignored: `timestamp` says where. */
+  oldmessage?: unknown;
+}
+
+/** Payload of `syncRooms`. */
+export interface SyncRooms {
+  /** Ignored. */
+  platformId?: unknown;
+  /** At most 1000. */
+  rooms: SyncRoom[];
+}
+
+/** A room in `syncRooms`. */
+export interface SyncRoom {
+  roomId: ChatRoomId;
+  /** What came after it is asked for; without one the last 50. */
+  timestamp?: Timestamp;
+}
+
+/** What was written in a room. */
+export interface SyncedRoom {
+  roomId: ChatRoomId;
+  /** At most 50, oldest first. */
+  messages: ChatMessage[];
+  /** There is more after these. */
+  more?: true;
+}
+
+/** Payload of `syncRoomsResponse`, and the acknowledgement of `syncRooms`: the rooms that the user takes part in, in the order asked. */
+export type SyncRoomsResponse = SyncedRoom[];
+
+/** Payload of `roomUpdate`. */
+export interface RoomUpdate {
+  roomID: ChatRoomId;
+  /** As it was given. 1 to 100 characters, no control characters. */
+  name: string;
+  /** Who takes part. */
+  participants: Participant[];
+  createdAt: Time;
+  ownerId: UserId;
+}
+
+/** Payload of `deleteroom`. */
+export interface DeleteRoom {
+  roomID: ChatRoomId;
+}
+
+/** The acknowledgement of `deleteroom`. */
+export interface DeletedRoom {
+  success: true;
+  roomID: ChatRoomId;
+  /** It is gone for all; else the caller has left it. */
+  deleted: boolean;
+}
+
+/** Payload of `roomDeleted`. */
+export interface RoomDeleted {
+  roomID: ChatRoomId;
+}
+
+/** Payload of `gptChunk`. */
+export interface GptChunk {
+  /** Of the answer: `gpt-` and the id of the question; the `clientId` of the whole answer. */
+  id: string;
+  roomID: ChatRoomId;
+  /** What is to be added. */
+  delta: string;
+  /** What came before under this id is taken back. */
+  restart?: true;
+  /** There will be no answer. */
+  failed?: ErrorCode;
+}
+
+/** Payload of `refreshToken`: nothing. */
+export type RefreshToken = null;
+
+/** Payload of `token:refresh`, and the acknowledgement of `refreshToken`. */
+export interface TokenRefresh {
+  /** A JWT of the same user. */
+  accessToken: string;
+  /** Seconds. */
+  expiresIn: number;
+}
+
 /** Payload of `token:renew`. */
 export interface TokenRenew {
   /** A JWT of the same user. At most 4096 characters. */
@@ -645,22 +854,22 @@ export interface ClientEvents {
   'session:unpair': (payload: SessionUnpair, ack?: Answered<Paired>) => void;
   /** Asks for the server's time; whatever is sent along is ignored. */
   heartbeat: (payload?: Heartbeat, ack?: Answered<ServerTime>) => void;
-  /** Enters a room, which begins if it does not exist; joining twice is harmless. */
-  join: (payload: Join, ack?: Answered<InRoom>) => void;
+  /** Enters a room of one of two families: with `roomID` a chat room, with `roomId` a signaling room. */
+  join: (payload: Join, ack?: Answered<Joined>) => void;
   /** Enters a room that exists, else `NOT_FOUND`. */
   'join-room': (payload: JoinRoom, ack?: Answered<InRoom>) => void;
   /** Begins a room and enters it; an id that exists is a `CONFLICT`. */
   'create-room': (payload: CreateRoom, ack?: Answered<RoomDone>) => void;
-  /** Leaves a room; the others hear `peer-left`. */
-  leave: (payload: Leave, ack?: Answered<RoomDone>) => void;
+  /** Leaves a room of one of two families: with `roomID` a chat room, with `roomId` a signaling room. */
+  leave: (payload: Leave, ack?: Answered<Left>) => void;
   /** Sends an SDP offer to a peer of a common room. */
   offer: (payload: OfferTo, ack?: Answered<Delivered>) => void;
   /** Sends an SDP answer to a peer of a common room. */
   answer: (payload: AnswerTo, ack?: Answered<Delivered>) => void;
   /** Sends an ICE candidate to a peer of a common room. */
   'ice-candidate': (payload: IceCandidateTo, ack?: Answered<Delivered>) => void;
-  /** The envelope form of `join`, `leave`, `offer`, `answer` and `ice-candidate`, with the same effects. */
-  message: (payload: Envelope, ack?: Answered<EnvelopeAck>) => void;
+  /** With `roomID` what somebody says in a chat room, else a signal in an envelope. */
+  message: (payload: Message, ack?: Answered<MessageAck>) => void;
   /** Looks at an event that tickets are sold for. */
   'join-event': (payload: AboutEvent, ack?: Answered<JoinedEvent>) => void;
   /** No longer looks at an event. */
@@ -679,6 +888,16 @@ export interface ClientEvents {
   'release-seat': (payload: AboutSeat, ack?: Answered<SeatReleased>) => void;
   /** Replaces the seats that the user holds by these, in one step. */
   'seat-selection-changed': (payload: SeatSelection, ack?: Answered<SelectionChanged>) => void;
+  /** Asks what was written in many rooms meanwhile. From then on the socket hears of new rooms by `roomUpdate`. */
+  syncRooms: (payload: SyncRooms, ack?: Answered<SyncRoomsResponse>) => void;
+  /** Changes an own message. */
+  editMessage: (payload: EditMessage, ack?: Answered<EditedMessage>) => void;
+  /** Asks for 50 messages before a time, or after it. */
+  loadMoreMessages_for_room: (payload: LoadMoreMessages, ack?: Answered<ChatMessages>) => void;
+  /** Deletes a room, where the caller owns it; else leaves it for good, and the others hear `roomUpdate`. */
+  deleteroom: (payload: DeleteRoom, ack?: Answered<DeletedRoom>) => void;
+  /** Asks for a new access token, by the refresh token that the socket connected with. */
+  refreshToken: (payload?: RefreshToken, ack?: Answered<TokenRefresh>) => void;
   /** Replaces the token of this connection by a newer one of the same user. */
   'token:renew': (payload: TokenRenew, ack?: Answered<TokenRenewed>) => void;
 }
@@ -740,6 +959,25 @@ export interface ServerEvents {
   'seat-selected': (payload: SeatSelected) => void;
   /** Seats can be had again. To those who choose from the seats of the event. */
   'seats-released': (payload: SeatsReleased) => void;
+  /** What was written meanwhile. To whoever sent `syncRooms`. */
+  syncRoomsResponse: (payload: SyncRoomsResponse) => void;
+  /** What was written before, in several of these where it is much, in order. To whoever sent `join`. */
+  previousMessages: (payload: ChatMessages) => void;
+  /**
+   * A room, as it is now: it is new, somebody came to hear it, or somebody left for good. To those who hear the room, and participants who
+   * sent `syncRooms` or `join`.
+   */
+  roomUpdate: (payload: RoomUpdate) => void;
+  /** Somebody said something. To those who hear the room, the sender included. */
+  message: (payload: ChatMessage) => void;
+  /** A message was changed; the whole message, as it is now. To those who hear the room, the author included. */
+  messageEdited: (payload: ChatMessage) => void;
+  /** The room is no more. To everybody who was in the room. */
+  roomDeleted: (payload: RoomDeleted) => void;
+  /** A piece of the assistant's answer; the whole of it comes as `message`. To those who hear the room. */
+  gptChunk: (payload: GptChunk) => void;
+  /** A new access token. To whoever sent `refreshToken`, or connected with an access token that had expired. */
+  'token:refresh': (payload: TokenRefresh) => void;
   /** Renew the token, or the connection ends with it. To a socket whose token ends within a minute. */
   'token:expiring': (payload: TokenExpiring) => void;
   /** This server is about to stop; the transport closes soon, reconnect then. To everybody. */
@@ -762,14 +1000,14 @@ export interface Acks {
   'session:join': Paired;
   'session:unpair': Paired;
   heartbeat: ServerTime;
-  join: InRoom;
+  join: Joined;
   'join-room': InRoom;
   'create-room': RoomDone;
-  leave: RoomDone;
+  leave: Left;
   offer: Delivered;
   answer: Delivered;
   'ice-candidate': Delivered;
-  message: EnvelopeAck;
+  message: MessageAck;
   'join-event': JoinedEvent;
   'leave-event': EventDone;
   'join-queue': QueueStatus;
@@ -779,6 +1017,11 @@ export interface Acks {
   'select-seat': SeatHeld;
   'release-seat': SeatReleased;
   'seat-selection-changed': SelectionChanged;
+  syncRooms: SyncRoomsResponse;
+  editMessage: EditedMessage;
+  loadMoreMessages_for_room: ChatMessages;
+  deleteroom: DeletedRoom;
+  refreshToken: TokenRefresh;
   'token:renew': TokenRenewed;
 }
 

@@ -1,4 +1,5 @@
 // What `@signalbox/client` gives to programs; React's part is in `@signalbox/client/react`.
+export { type Chat, type ChatLine, type ChatOptions, type ChatRoom, type ChatStorage, createChat } from './chat.js';
 export { SignalboxError } from './errors.js';
 export type * from './events.js';
 export { type ConnectOptions, type Link, type LinkState, type SignalboxSocket, type TokenSource, connect } from './link.js';

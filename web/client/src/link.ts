@@ -2,9 +2,11 @@
 import { io, type ManagerOptions, type Socket, type SocketOptions } from 'socket.io-client';
 import { backoff } from './backoff.js';
 import { SignalboxError, errorIn } from './errors.js';
-import type { Ack, ClientEvents, Payload, ServerEvents, SessionRestored } from './events.js';
+import type { Ack, ClientEvents, Payload, ServerEvents, SessionRestored, UserId } from './events.js';
+import { request } from './http.js';
 import { Listeners } from './listeners.js';
 import { browserStorage } from './storage.js';
+import { userOf } from './user.js';
 import { onWake } from './wake.js';
 
 /** socket.io-client's socket, with Signalbox's events. */
@@ -46,7 +48,9 @@ export interface Link {
   readonly state: LinkState;
   /** The last `session-restored`: where the user was. */
   readonly restored: SessionRestored | null;
-  /** Calls when `state` or `restored` changed. Returns what ends it. */
+  /** Whose the last token was; null without one. */
+  readonly user: UserId | null;
+  /** Calls when `state`, `restored` or `user` changed. Returns what ends it. */
   subscribe(listener: () => void): () => void;
   /**
    * Sends an event and waits for its acknowledgement. Throws SignalboxError: with the server's code where it said no, `TIMEOUT` after
@@ -54,6 +58,8 @@ export interface Link {
    * whether the server has done it.
    */
   ask<E extends keyof ClientEvents>(event: E, payload?: Payload<E>, timeoutMs?: number): Promise<Ack<E>>;
+  /** Gets what the server has at this path, or posts `body` to it, as JSON and as the same user. Throws SignalboxError, as `ask` does. */
+  request(path: string, body?: object): Promise<unknown>;
   /** Tries at once, whatever the back-off says, also after `refused`. While connected it only makes sure of that. */
   reconnect(): void;
   /** Ends it for good. */
@@ -82,6 +88,7 @@ export function connect(options: ConnectOptions = {}): Link {
 
   let state: LinkState = 'connecting';
   let restored: SessionRestored | null = null;
+  let user: UserId | null = null;
   /** What the next try tells the source. */
   let why: 'connect' | 'rejected' = 'connect';
   let refusal = new Error('no token');
@@ -129,6 +136,9 @@ export function connect(options: ConnectOptions = {}): Link {
     }
     if (mine !== round) return;
     if (token === null && why === 'rejected') return refuse();
+    const before = user;
+    user = userOf(token);
+    if (user !== before) listeners.tell();
     socket.auth = token === null ? {} : { token };
     socket.connect();
   }
@@ -246,7 +256,19 @@ export function connect(options: ConnectOptions = {}): Link {
     get restored() {
       return restored;
     },
+    get user() {
+      return user;
+    },
     subscribe: listeners.subscribe,
+    async request(path, body) {
+      let token;
+      try {
+        token = await source('connect');
+      } catch {
+        throw new SignalboxError('OFFLINE', 'no token');
+      }
+      return request(options.url === undefined ? path : new URL(path, options.url).href, { token, ...(body && { body }) });
+    },
     ask(event, payload, timeoutMs = ANSWER_MS) {
       return new Promise((resolve, reject) => {
         const offline = () => reject(new SignalboxError('OFFLINE', 'not connected'));

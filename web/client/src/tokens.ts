@@ -1,5 +1,6 @@
 // Accounts of /api/auth: logging in, and tokens that are renewed before they end.
-import { SignalboxError, errorIn } from './errors.js';
+import type { SignalboxError } from './errors.js';
+import { request } from './http.js';
 import type { TokenSource } from './link.js';
 import { browserStorage } from './storage.js';
 
@@ -35,7 +36,6 @@ interface Login {
 
 /** A token that ends sooner is renewed before it is used. */
 const MARGIN_MS = 30_000;
-const REQUEST_MS = 10_000;
 
 /** One at a time in all tabs: a refresh token that is shown twice ends the login. */
 async function alone<T>(name: string, work: () => Promise<T>): Promise<T> {
@@ -65,23 +65,7 @@ export function accountTokens({ url = '', storageKey = 'signalbox:login' }: { ur
     }
   }
 
-  async function post(where: string, body: object): Promise<unknown> {
-    let response;
-    let answer: unknown;
-    try {
-      response = await fetch(`${url}/api/auth/${where}`, {
-        method: 'POST',
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(body),
-        signal: AbortSignal.timeout(REQUEST_MS),
-      });
-      answer = await response.json();
-    } catch {
-      throw new SignalboxError('OFFLINE', 'no answer from the server');
-    }
-    if (!response.ok) throw errorIn(answer) ?? new SignalboxError('INTERNAL', `the server answered ${response.status}`);
-    return answer;
-  }
+  const post = (where: string, body: object) => request(`${url}/api/auth/${where}`, { body });
 
   function keep(answer: unknown): Login {
     const { token, refreshToken, expiresIn, user } = answer as { token: string; refreshToken: string; expiresIn: number; user: User };

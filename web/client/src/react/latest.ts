@@ -1,5 +1,6 @@
 // What hooks have in common.
-import { useEffect, useRef } from 'react';
+import { useEffect, useRef, useState } from 'react';
+import { SignalboxError } from '../errors.js';
 import type { Link } from '../link.js';
 import type { ServerEvents } from '../events.js';
 
@@ -22,6 +23,28 @@ export function usePush<E extends keyof ServerEvents>(link: Link, event: E, list
     return () => socket.off(event, call);
   }, [link, event, call]);
 }
+
+export const NONE: readonly never[] = [];
+/** Nothing to subscribe to. */
+export const still = () => () => {};
+
+/** A thing of `@signalbox/client` for as long as the component is there; null in the first rendering. */
+export function useThing<T extends { close(): void }>(make: () => T, about: readonly unknown[]): T | null {
+  const [thing, setThing] = useState<T | null>(null);
+  useEffect(() => {
+    const made = make();
+    setThing(made);
+    return () => {
+      made.close();
+      setThing(null);
+    };
+    // It is about these, the rest of its options is read once.
+  }, about);
+  return thing;
+}
+
+/** What a function of a thing gives that is not there. */
+export const early = () => Promise.reject(new SignalboxError('OFFLINE', 'the component is not there yet, or no longer'));
 
 /** `7` and `"7"` are the same id. */
 export function same(a: string | number | null | undefined, b: string | number | null | undefined): boolean {

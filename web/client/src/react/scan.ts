@@ -1,34 +1,15 @@
 // The scan relay as components see it: a phone's outbox, a monitor's orders.
-import { useEffect, useState, useSyncExternalStore } from 'react';
-import { SignalboxError } from '../errors.js';
+import { useSyncExternalStore } from 'react';
 import { createMonitor, type Monitor, type MonitorOptions } from '../monitor.js';
 import type { ScanEntry } from '../outbox.js';
 import { createScanner, type Scanner, type ScannerOptions } from '../scanner.js';
-import { useLatest } from './latest.js';
+import { NONE, early, still, useLatest, useThing } from './latest.js';
 import { useLink } from './provider.js';
 
 /** What `useScanner` gives: the fields and functions of a `Scanner`. */
 export type ScannerView = Omit<Scanner, 'subscribe' | 'close'>;
 /** What `useMonitor` gives: the fields of a `Monitor`. */
 export type MonitorView = Omit<Monitor, 'subscribe' | 'close'>;
-
-const NONE: readonly never[] = [];
-const still = () => () => {};
-
-/** A thing of `@signalbox/client` for as long as the component is there; null in the first rendering. */
-function useThing<T extends { close(): void }>(make: () => T, about: readonly unknown[]): T | null {
-  const [thing, setThing] = useState<T | null>(null);
-  useEffect(() => {
-    const made = make();
-    setThing(made);
-    return () => {
-      made.close();
-      setThing(null);
-    };
-    // It is about these, the rest of its options is read once.
-  }, about);
-  return thing;
-}
 
 /** A phone in a session. `scan` resolves when the scan is in the outbox: from then on it will arrive. Other options are read once. */
 export function useScanner(options: ScannerOptions): ScannerView {
@@ -39,7 +20,6 @@ export function useScanner(options: ScannerOptions): ScannerView {
   const entries: readonly ScanEntry[] = useSyncExternalStore(subscribe, () => scanner?.entries ?? NONE);
   const status = useSyncExternalStore(subscribe, () => scanner?.status ?? null);
   const unpaired = useSyncExternalStore(subscribe, () => scanner?.unpaired ?? false);
-  const early = () => Promise.reject(new SignalboxError('OFFLINE', 'the component is not there yet, or no longer'));
   const scan = useLatest((orderNo: string) => scanner?.scan(orderNo) ?? early()) as Scanner['scan'];
   const retry = useLatest((nonce: string) => scanner?.retry(nonce)) as Scanner['retry'];
   const discard = useLatest((nonce: string) => scanner?.discard(nonce) ?? early()) as Scanner['discard'];
