@@ -193,8 +193,8 @@ export default {
           'received, 99 % are below': quantile(0.99, 'signalbox_event_payload_bytes', { where: 'direction="in"' }),
           'sent, 99 % are below': quantile(0.99, 'signalbox_event_payload_bytes', { where: 'direction="out"' }),
         }, [
-          'Size of what is said. Signals are larger than scans.',
-          'a few hundred bytes for scans, some kilobytes for offers.',
+          'Size of what is said. Signals are larger than scans, pages of older messages larger than both.',
+          'a few hundred bytes for scans, some kilobytes for offers, tens of them for pages of chat.',
           'growing towards the limits: PAYLOAD_TOO_LARGE comes next; find the event in the refused flows.',
         ], { links: [refusedFlows] }))),
   ],

@@ -13,6 +13,8 @@ use tokio_rustls::rustls::crypto::ring;
 const CONNECT: Duration = Duration::from_secs(5);
 /// Bytes of one stream, whatever is in it. The longest answer in the smallest pieces has less.
 const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// Bytes of one line: the reader looks at an unfinished one again with each part that comes.
+const MOST_LINE: usize = 64 * 1024;
 /// Longer waits than this are not waited.
 const LONGEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -200,11 +202,15 @@ impl Endpoint {
         if !kind.starts_with("text/event-stream") {
             return Err(Fault::GARBAGE);
         }
-        let mut bytes = 0;
+        let (mut bytes, mut line) = (0, 0);
         let bounded = response.bytes_stream().map(move |part| -> Bytes {
             let part = part.map_err(|_| Cut::Broken)?;
             bytes += part.len();
-            if bytes > MOST_BYTES {
+            line = match part.iter().rev().position(|byte| *byte == b'\n') {
+                Some(after) => after,
+                None => line + part.len(),
+            };
+            if bytes > MOST_BYTES || line > MOST_LINE {
                 return Err(Cut::TooLong);
             }
             Ok(part)

@@ -169,7 +169,8 @@ impl Assistant {
             return Err(Ended::Failed("breaker_open"));
         }
         let (_, said_at) = ask.message;
-        let room = (ask.room.as_str(), &*ask.user);
+        // Whoever asked may have left since; the others wait for the answer.
+        let room = (ask.room.as_str(), None);
         let history = self
             .chat
             .store
@@ -178,7 +179,7 @@ impl Assistant {
         let history = history.map_err(|_| Ended::Failed("store"))?;
         let lines = prompt::lines(&history, self.gpt.history_bytes);
         if lines.is_empty() {
-            // Who asked has left, or the room is gone.
+            // The room is gone.
             return Err(Ended::Cancelled);
         }
         let answer = match self.ask(ask, id, &lines).await {
@@ -235,7 +236,7 @@ impl Assistant {
         while let Some(Piece { delta, tokens }) = pieces.next().await? {
             answer.tokens = tokens.unwrap_or(answer.tokens);
             let room = MOST_CONTENT - answer.text.len();
-            let whole = delta.floor_char_boundary(room);
+            let (delta_bytes, whole) = (delta.len(), delta.floor_char_boundary(room));
             // PostgreSQL keeps no NUL.
             let delta = delta.get(..whole).unwrap_or_default().replace('\0', "");
             if !delta.is_empty() {
@@ -246,7 +247,7 @@ impl Assistant {
                 self.send(ask, &chunk);
                 answer.text.push_str(&delta);
             }
-            if whole == room {
+            if whole == room || whole < delta_bytes {
                 break;
             }
         }

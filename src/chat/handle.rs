@@ -15,7 +15,10 @@ use crate::{
     store::{Edited, Message, NewMessage, Removed, Said, Store, StoreError},
 };
 use async_trait::async_trait;
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+};
 
 /// What the chat family needs to decide.
 #[derive(Debug, Clone)]
@@ -204,14 +207,15 @@ impl ClientEvent<ChatServices> for SendMessage {
         chat.admit(&cx.identity)?;
         let content = fitting(&self.content)?;
         let asks = self.asks();
-        // A place first: what will not be answered is not kept either.
-        let place = if asks {
-            Some(chat.asks.reserve(cx.now.instant)?)
-        } else {
-            None
-        };
-        let turn = chat.turns.of(&self.room).await;
         let who = &cx.identity;
+        let known = (self.room.as_str(), &*who.user, self.client_id.as_deref());
+        if asks && let Some(first) = chat.store.said_before(known).await? {
+            return Ok(kept(&first, ChatResult::Again));
+        }
+        // A place first: what will not be answered is not kept either.
+        let place = asks.then(|| chat.asks.reserve(cx.now.instant));
+        let place = place.transpose()?;
+        let turn = chat.turns.of(&self.room).await;
         let said = chat.store.say(NewMessage {
             room: self.room.as_str(),
             user: &who.user,
@@ -227,12 +231,7 @@ impl ClientEvent<ChatServices> for SendMessage {
             Said::Again(first) => (first, ChatResult::Again),
             Said::Outside => return Err(outside().into()),
         };
-        let decision = Decision::reply(&Kept {
-            success: true,
-            id: message.id,
-            created_at: message.created_at,
-        });
-        let decision = decision.noting(Fact::ChatSaid(result));
+        let decision = kept(&message, result);
         if result == ChatResult::Again {
             return Ok(decision);
         }
@@ -242,7 +241,6 @@ impl ClientEvent<ChatServices> for SendMessage {
             place.ask(Ask {
                 room: self.room,
                 message: (message.id, message.created_at),
-                user: who.user.clone(),
                 trace: cx.trace,
                 asked: cx.now.instant,
                 what,
@@ -250,6 +248,16 @@ impl ClientEvent<ChatServices> for SendMessage {
         }
         Ok(decision.then(news).during(turn))
     }
+}
+
+/// A message is in the store.
+fn kept(message: &Message, result: ChatResult) -> Decision {
+    let kept = Kept {
+        success: true,
+        id: message.id,
+        created_at: message.created_at,
+    };
+    Decision::reply(&kept).noting(Fact::ChatSaid(result))
 }
 
 /// By which the answer to a message is known, before it is one itself.
@@ -307,7 +315,8 @@ impl ClientEvent<ChatServices> for LoadMoreMessages {
                 .await
         } else {
             let before = self.timestamp.unwrap_or(i64::MAX);
-            chat.store.chat_before((room, user), before, PAGE).await
+            let reader = (room, Some(user));
+            chat.store.chat_before(reader, before, PAGE).await
         };
         let page = page.map_err(|error| match error {
             StoreError::Away => Refusal::new(Code::Unavailable, Text::CannotLoad).into(),
@@ -332,12 +341,13 @@ impl ClientEvent<ChatServices> for SyncRooms {
         chat.admit(&cx.identity)?;
         let user = &*cx.identity.user;
         let mine = chat.store.chat_rooms(user, None).await?;
+        let mine: BTreeSet<&str> = mine.iter().map(|room| &*room.id).collect();
         // Asked for twice, a room is answered twice, both times by the last one.
         let since: BTreeMap<&str, Option<i64>> = self
             .rooms
             .iter()
             .map(|asked| (asked.room_id.as_str(), asked.timestamp))
-            .filter(|(room, _)| mine.iter().any(|one| one.id == *room))
+            .filter(|(room, _)| mine.contains(room))
             .collect();
         let asked: Vec<_> = since.iter().map(|(room, since)| (*room, *since)).collect();
         // One more than is sent: whether there is more.

@@ -3,12 +3,13 @@
 use super::{ChatRoom, ChatServices, handle::ms};
 use crate::{
     event::{
-        ChatRoomId, Code, Decision, Effect, Identity, Moment, PushName, Refusal, Rejection, Room,
-        Target, Text, is_label,
+        ChatRoomId, Code, Decision, Effect, Identity, MOST_INTEGER, Moment, PushName, Refusal,
+        Rejection, Room, Target, Text, is_label, whole,
     },
     store::{self, StoredUser},
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de};
+use serde_json::Number;
 
 /// A room that somebody wants to begin.
 #[derive(Debug, Deserialize)]
@@ -20,13 +21,31 @@ pub struct NewRoom {
 }
 
 /// A user, by id or name.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[derive(Debug, Clone)]
 pub enum Who {
     /// The id of an account.
     Id(i64),
-    /// The name of an account, or an id.
+    /// The name of an account, or an id: 1 to 200 characters.
     Name(String),
+}
+
+impl<'de> Deserialize<'de> for Who {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum Form {
+            Number(Number),
+            Name(String),
+        }
+        let who = match Form::deserialize(deserializer)? {
+            Form::Number(number) => whole(&number, MOST_INTEGER)
+                .and_then(|id| i64::try_from(id).ok())
+                .map(Self::Id),
+            Form::Name(name) => is_label(&name, USER_CHARS).then_some(Self::Name(name)),
+        };
+        let wrong = "a participant must be a user's name or id, of 1 to 200 characters";
+        who.ok_or_else(|| de::Error::custom(wrong))
+    }
 }
 
 /// Longest name of a room, and of a user; most users of a room besides the one who begins it.
@@ -102,9 +121,6 @@ impl ChatServices {
         let account = |user: StoredUser| (user.id.to_string(), user.username);
         let (text, id) = match who {
             Who::Id(id) => (id.to_string(), Some(*id)),
-            Who::Name(name) if !is_label(name, USER_CHARS) => {
-                return Err(invalid("a participant must have 1 to 200 characters"));
-            }
             Who::Name(name) => {
                 let mut found = self.store.users_by_name(name).await?;
                 if found.len() > 1 {

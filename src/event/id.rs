@@ -11,7 +11,7 @@ use std::{
 /// Longest id, in characters (contract, section 7).
 const MAX_CHARS: usize = 64;
 /// Integers beyond it are no longer exact in JavaScript (ECMA-262, `Number.MAX_SAFE_INTEGER`).
-const MOST_INTEGER: u64 = (1 << 53) - 1;
+pub(crate) const MOST_INTEGER: u64 = (1 << 53) - 1;
 
 /// An id as it was written. Behind one thin pointer, because there are many of them in large maps.
 #[derive(Debug, PartialEq, Eq)]

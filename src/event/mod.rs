@@ -24,6 +24,7 @@ pub use decision::{
     BlockReason, ChatResult, Decision, Effect, Fact, Payload, QueueExit, RestoreResult, Room,
     SeatResult, Sequel, SignalKind, Target, Turn,
 };
+pub(crate) use id::MOST_INTEGER;
 pub use id::{EventId, SeatId, UserId, whole};
 pub use name::{EventName, PushName};
 pub use object::Object;

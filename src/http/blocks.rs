@@ -4,6 +4,7 @@ use super::{
     ApiError, Http,
     error::{ErrorBody, LimitErrors},
     extract::invalid,
+    schema::Ip,
 };
 use crate::{
     event::{Code, Text},
@@ -69,7 +70,7 @@ pub(super) async fn blocks(State(http): State<Arc<Http>>) -> Json<Blocks> {
 
 /// Ends a block before its time, and forgets what led to it.
 #[utoipa::path(delete, path = "/api/admin/blocks/{address}", tag = "operations", security((), ("operator" = []), ("bearer" = [])),
-    params(("address" = String, Path, description = "An IPv4 or IPv6 address", example = "203.0.113.7")),
+    params(("address" = inline(Ip), Path, description = "As it is listed", example = "203.0.113.7")),
     responses((status = 200, body = Lifted, description = "It is not blocked any more"),
         (status = 400, body = ErrorBody, description = "VALIDATION_ERROR: that is no address"),
         (status = 401, body = ErrorBody, description = "AUTH_ERROR: an admin token is needed"),

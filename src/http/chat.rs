@@ -4,6 +4,7 @@ use super::{
     ApiError, Http,
     error::{ErrorBody, SignedInErrors},
     extract::{Bearer, Body},
+    schema::UserRef,
 };
 use crate::{
     chat::{self, NewRoom},
@@ -19,7 +20,7 @@ use utoipa::ToSchema;
 #[schema(rename_all = "camelCase")]
 #[expect(dead_code, reason = "describes what the family's room writes")]
 struct NamedUser {
-    #[schema(value_type = super::queue::Id)]
+    #[schema(value_type = UserRef)]
     user_id: UserId,
     username: String,
 }
@@ -34,7 +35,7 @@ pub(super) struct ChatRoom {
     id: String,
     name: String,
     /// Who may delete it for all.
-    #[schema(value_type = super::queue::Id)]
+    #[schema(value_type = UserRef)]
     owner_id: UserId,
     participants: Vec<NamedUser>,
     /// In ms since 1970.
@@ -46,11 +47,14 @@ pub(super) struct ChatRoom {
 #[schema(example = json!({ "name": "Picking", "participants": ["kim", 7] }))]
 #[expect(dead_code, reason = "describes what the family reads")]
 pub(super) struct NewChatRoom {
-    /// White space around it is taken away.
-    #[schema(min_length = 1, max_length = 100)]
+    /// 1 to 100 characters, no control characters. White space around it is taken away and does not count.
+    #[schema(
+        min_length = 1,
+        pattern = "^[\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]([^\\u0000-\\u001f\\u007f-\\u009f]{0,98}[^\\u0000-\\u0020\\u007f-\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000])?[\\u0009-\\u000d\\u0020\\u0085\\u00a0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000]*$"
+    )]
     name: String,
     /// Who takes part besides: names of accounts, or ids of users.
-    #[schema(value_type = Vec<super::queue::Id>, max_items = 200)]
+    #[schema(value_type = Vec<UserRef>, max_items = 200)]
     participants: Vec<UserId>,
 }
 

@@ -15,6 +15,7 @@ mod pages;
 mod pairing;
 mod queue;
 mod rooms;
+mod schema;
 mod timestamp;
 
 use crate::{

@@ -4,6 +4,7 @@ use super::{
     ApiError, Http,
     error::{AdminErrors, ErrorBody, PageErrors},
     extract::{Admin, Bearer, Body, EventOf},
+    schema::Id,
 };
 use crate::{
     clock,
@@ -13,42 +14,13 @@ use crate::{
 };
 use axum::{Json, extract::State};
 use serde::{Deserialize, Deserializer, Serialize};
-use std::{borrow::Cow, sync::Arc};
-use utoipa::{
-    PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, OneOfBuilder, RefOr, Schema, Type},
-};
+use std::sync::Arc;
+use utoipa::ToSchema;
 
 /// Seats of each kind in one request at most: they fit the largest body.
 const SEATS: usize = 100;
 /// Highest threshold.
 const THRESHOLD_MOST: u64 = 10_000_000;
-
-/// An id as clients write it. The library describes the forms of an enum without their limits.
-pub(super) struct Id;
-
-impl PartialSchema for Id {
-    fn schema() -> RefOr<Schema> {
-        let text = ObjectBuilder::new()
-            .schema_type(Type::String)
-            .min_length(Some(1))
-            .max_length(Some(64))
-            .pattern(Some("^[^\\u0000-\\u001f\\u007f-\\u009f]+$"));
-        let number = ObjectBuilder::new()
-            .schema_type(Type::Integer)
-            .minimum(Some(0))
-            .maximum(Some(9_007_199_254_740_991_i64));
-        let either = OneOfBuilder::new().item(text).item(number);
-        let said = "A text or a number; it goes back as it was written.";
-        either.description(Some(said)).into()
-    }
-}
-
-impl ToSchema for Id {
-    fn name() -> Cow<'static, str> {
-        "Id".into()
-    }
-}
 
 /// Where a user stands.
 #[derive(ToSchema)]

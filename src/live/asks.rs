@@ -18,8 +18,6 @@ pub struct Ask {
     pub room: ChatRoomId,
     /// Its id, and when it was said.
     pub message: (i64, i64),
-    /// Who said it.
-    pub user: Box<str>,
     /// The trace that it belongs to.
     pub trace: TraceContext,
     /// When it was asked.

@@ -116,6 +116,13 @@ macro_rules! message {
     };
 }
 
+/// A message by its client's id.
+const KNOWN: &str = concat!(
+    "SELECT ",
+    message!(),
+    " FROM chat_messages WHERE room_id = $1 AND user_id = $2 AND client_id = $3"
+);
+
 /// Whether the user `$2` takes part in the room `$1`.
 macro_rules! member {
     () => {
@@ -218,11 +225,6 @@ impl Store {
             member!(),
             ") RETURNING last_at"
         );
-        const KNOWN: &str = concat!(
-            "SELECT ",
-            message!(),
-            " FROM chat_messages WHERE room_id = $1 AND user_id = $2 AND client_id = $3"
-        );
         const KEEP: &str = concat!(
             "INSERT INTO chat_messages (room_id, user_id, username, content, client_id, gpt, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ",
             message!()
@@ -251,6 +253,24 @@ impl Store {
             })
         };
         self.run(StoreOp::Say, said).await
+    }
+
+    /// What a user said under a client's id, if that is known.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Away`].
+    pub async fn said_before(
+        &self,
+        (room, user, client_id): (&str, &str, Option<&str>),
+    ) -> Result<Option<Message>, StoreError> {
+        let Some(id) = client_id else {
+            return Ok(None);
+        };
+        let known = async {
+            on!(self, pool => sqlx::query_as(KNOWN).bind(room).bind(user).bind(id).fetch_optional(pool).await)
+        };
+        self.run(StoreOp::Chat, known).await
     }
 
     /// Changes what a user said.
@@ -292,25 +312,26 @@ impl Store {
         self.run(StoreOp::Say, edited).await
     }
 
-    /// Messages of a room in their order: the last `most` before a time. Nothing for whoever does not take part.
+    /// Messages of a room in their order: the last `most` before a time. Nothing for a user who does not take part;
+    /// without one they are for nobody to read.
     ///
     /// # Errors
     ///
     /// [`StoreError::Away`].
     pub async fn chat_before(
         &self,
-        (room, user): (&str, &str),
+        (room, user): (&str, Option<&str>),
         before: i64,
         most: u16,
     ) -> Result<Vec<Message>, StoreError> {
         const SQL: &str = concat!(
             "SELECT ",
             message!(),
-            " FROM chat_messages WHERE room_id = $1 AND created_at < $3 AND ",
+            " FROM chat_messages WHERE room_id = $1 AND created_at < $3 AND ($2 = '' OR ",
             member!(),
-            " ORDER BY created_at DESC LIMIT $4"
+            ") ORDER BY created_at DESC LIMIT $4"
         );
-        let most = i64::from(most);
+        let (user, most) = (user.unwrap_or_default(), i64::from(most));
         let rows = async {
             on!(self, pool => sqlx::query_as(SQL).bind(room).bind(user).bind(before).bind(most).fetch_all(pool).await)
         };

@@ -36,6 +36,10 @@ OPERATIONS = {
     ("get", "/api/flows/{id}"): {200, 400, 401, 404} | LIMITED,
     ("get", "/api/admin/log-level"): {200, 401} | LIMITED,
     ("put", "/api/admin/log-level"): {200, 400, 401, 413} | LIMITED,
+    ("get", "/api/admin/blocks"): {200, 401} | LIMITED,
+    ("delete", "/api/admin/blocks/{address}"): {200, 400, 401, 404} | LIMITED,
+    ("get", "/api/chat/rooms"): {200, 401} | STORED,
+    ("post", "/api/chat/rooms"): {201, 400, 401, 409, 413} | STORED,
     ("get", "/api/openapi.json"): {200} | LIMITED,
     ("post", "/api/auth/register"): {201, 400, 409, 413} | STORED,
     ("post", "/api/auth/login"): {200, 400, 401, 413} | STORED,
@@ -197,7 +201,8 @@ class Description(unittest.TestCase):
     def test_another_method_is_told_which_ones_there_are(self):
         for method, path in OPERATIONS:
             with self.subTest(path):
-                status, body, headers = self.ask("DELETE", re.sub(r"{\w+}", "room-1", path))
+                wrong = "POST" if ("delete", path) in OPERATIONS else "DELETE"
+                status, body, headers = self.ask(wrong, re.sub(r"{\w+}", "room-1", path))
                 self.assertEqual(status, 405)
                 taken = {name for name, where in OPERATIONS if where == path}
                 self.assertEqual(set(headers["allow"].lower().split(",")), taken | ({"head"} if "get" in taken else set()))

@@ -130,7 +130,7 @@ async fn messages(store: &Store) {
     assert!(say(store, answer).await.gpt);
 
     let said = store
-        .chat_before(("team", "kim"), i64::MAX, ALL)
+        .chat_before(("team", Some("kim")), i64::MAX, ALL)
         .await
         .unwrap();
     assert_eq!(
@@ -142,13 +142,13 @@ async fn messages(store: &Store) {
         "no two at one time: {said:?}"
     );
     let page = store
-        .chat_before(("team", "kim"), said[3].created_at, 2)
+        .chat_before(("team", Some("kim")), said[3].created_at, 2)
         .await
         .unwrap();
     assert_eq!(page, said[1..3]);
     assert!(
         store
-            .chat_before(("team", "park"), i64::MAX, ALL)
+            .chat_before(("team", Some("park")), i64::MAX, ALL)
             .await
             .unwrap()
             .is_empty()
@@ -250,7 +250,7 @@ async fn order(stores: &[Arc<Store>]) {
         done.unwrap();
     }
     let said = stores[0]
-        .chat_before(("hall", "kim"), i64::MAX, ALL)
+        .chat_before(("hall", Some("kim")), i64::MAX, ALL)
         .await
         .unwrap();
     assert_eq!(said.len(), 200);
@@ -299,7 +299,7 @@ async fn endings(store: &Store) {
     );
     assert!(
         store
-            .chat_before(("team", "kim"), i64::MAX, ALL)
+            .chat_before(("team", Some("kim")), i64::MAX, ALL)
             .await
             .unwrap()
             .is_empty()

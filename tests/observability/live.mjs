@@ -30,7 +30,7 @@ const seconds = () => (Date.now() - began) / 1000;
 const say = (line) => console.log(`${seconds().toFixed(0).padStart(4)} s  ${line}`);
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /** Waits for what Prometheus answers, without keeping it busy. */
-const asked = (what, check) => until(what, async () => (await check()) || (await sleep(500)), 30_000);
+const asked = (what, check, ms = 30_000) => until(what, async () => (await check()) || (await sleep(500)), ms);
 const problems = [];
 const problem = (line) => problems.push(line);
 
@@ -89,12 +89,13 @@ async function run() {
   await invented(n2.url, NAMES);
   const after = await n2.series();
   say(`${NAMES} invented names`);
+  await asked('GptBreakerOpen to notice', async () => (await prom.alerts('pending', 10)).includes('GptBreakerOpen'), 90_000);
+  gpt.otherwise = assistant;
+  say('the breaker of the assistant was open; it answers again');
   await until(`${DRILL} on the pager`, () => pager.heard(DRILL, 'firing', fault), 200_000);
   const page = pager.heard(DRILL, 'firing', fault);
   const drill = Math.round((page.at - fault) / 1000);
-  await asked('GptBreakerOpen to notice', async () => (await prom.alerts('pending', 10)).includes('GptBreakerOpen'));
-  gpt.otherwise = assistant;
-  say(`${DRILL} is on the pager, and the assistant answers again`);
+  say(`${DRILL} is on the pager`);
 
   await n1.stop('SIGKILL');
   await n2.restart();

@@ -21,14 +21,15 @@ export function member(url, user, role, session, options) {
 /** What makes a line of the few people of this load, and lets places and seats end while one looks. */
 export const SHORT_LINES = { QUEUE_THRESHOLD: '2', QUEUE_LEASE: '10s', QUEUE_GRACE: '3s', SEAT_HOLD: '3s', SEATS_PER_USER: '2' };
 
-/** What the assistant does, as the endpoint of all nodes: it answers, never ends with who asks for that, and is at its limit now and then. */
+const ENDLESS = '@gpt think for ever';
+const agrees = says(['It ', 'is ', 'so.'], { usage: { prompt_tokens: 40, completion_tokens: 3 }, between: 100 });
 let questions = 0;
+/** What the assistant does, as the endpoint of all nodes: it answers, never ends with who asks for that, and is at its limit now and then. */
 export function assistant(response, { body }) {
   if (body.messages.at(-1).content.endsWith(ENDLESS)) return hangs()(response);
   questions += 1;
-  return (questions % 4 ? says(['It ', 'is ', 'so.'], { usage: { prompt_tokens: 40, completion_tokens: 3 }, between: 100 }) : refuses(429))(response);
+  return (questions % 4 ? agrees : refuses(429))(response);
 }
-const ENDLESS = '@gpt think for ever';
 
 /** Over HTTP: with a body it posts it, with a token it is somebody. */
 export async function ask(url, path, body, bearer) {
@@ -217,9 +218,13 @@ export function load(urls) {
       const { id } = await tell(a, 'message', message);
       await tell(a, 'message', message);
       await tell(a, 'editMessage', { roomID, id, content: 'The belt runs again.' });
-      await tell(b, 'loadMoreMessages_for_room', { roomId: roomID });
       a.emit('refreshToken');
       await tell(b, 'message', { roomID, content: 'Is it so?', gpt: true });
+    });
+    // Often enough to meet a database that has just gone away, before it is known to be.
+    every(400, async () => {
+      const { b, roomID } = (await meeting) ?? {};
+      if (b?.connected) await b.timeout(3000).emitWithAck('loadMoreMessages_for_room', { roomId: roomID });
     });
     every(15_000, async () => {
       const { a, b, begin } = (await meeting) ?? {};

@@ -109,7 +109,7 @@ export async function misuse(url, sockets) {
   }
 }
 
-/** Chat clients behind a proxy that come with forged tokens, or ask for new ones without end: their addresses are blocked, and whoever else is there. */
+/** Chat clients behind a proxy, with forged tokens or asking for new ones without end: their addresses are blocked, and whoever else is there. */
 export async function banned(url) {
   const { user, auth } = await chatter(url);
   const from = (address) => ({ extraHeaders: { 'x-forwarded-for': address }, transports: ['websocket'], reconnection: false });

@@ -30,6 +30,8 @@ function nameOf({ userId, username }: Somebody): string {
 
 const others = ({ participants }: ChatRoom) => participants.filter(({ userId }) => !isMe(userId));
 
+const namesIn = (room: ChatRoom) => others(room).map(nameOf).join(', ') || say('chatAlone');
+
 function titleOf(room: ChatRoom): string {
   const [other, ...more] = others(room);
   return room.name === DIRECT && other && more.length === 0 ? nameOf(other) : room.name;
@@ -90,7 +92,8 @@ function drawRoom(row: HTMLAnchorElement, room: ChatRoom): void {
   const last = room.lines.at(-1);
   const count = unread(room);
   const by = last && (last.own ? say('chatYou') : nameOf(last));
-  const parts = [titleOf(room), lately(last?.createdAt ?? room.createdAt), last ? `${by}: ${last.content.slice(0, 120)}` : '', String(count)];
+  const said = last ? `${by}: ${last.content.slice(0, 120)}` : namesIn(room);
+  const parts = [titleOf(room), lately(last?.createdAt ?? room.createdAt), said, String(count)];
   if (room.roomID === open) row.setAttribute('aria-current', 'page');
   else row.removeAttribute('aria-current');
   if (row.dataset.drawn === parts.join('\n')) return;
@@ -125,6 +128,7 @@ function follow(): void {
   open = next;
   opened = '';
   pinned = true;
+  if (open !== null) chat.open(open);
   complain('');
   rows.clear();
   element('lines').replaceChildren();
@@ -156,8 +160,8 @@ function drawTalk(): void {
   if (!room) return;
   opened = titleOf(room);
   element('title').textContent = opened;
-  const names = others(room).map(nameOf).join(', ');
-  element('people').textContent = room.name === DIRECT && names === opened ? '' : names || say('chatAlone');
+  const names = namesIn(room);
+  element('people').textContent = names === opened ? '' : names;
   element('people').title = names;
   element('remove').textContent = say(room.own ? 'chatDelete' : 'chatLeave');
   drawLines(room);

@@ -74,6 +74,11 @@ export interface Chat {
   /** Why this user may not chat. */
   readonly problem: SignalboxError | null;
   room(roomID: ChatRoomId): ChatRoom | undefined;
+  /**
+   * Somebody looks at this room. A server lets a socket hear so many rooms: those where something was said last, and this one. What is
+   * said in the others comes twice a minute.
+   */
+  open(roomID: ChatRoomId): void;
   /** Begins a room with these users, by user name or id. Throws SignalboxError. */
   create(name: string, participants: readonly UserId[]): Promise<ChatRoom>;
   /**
@@ -130,11 +135,13 @@ const PAGE = 50;
 /** So many rooms it is asked about at once. */
 const ROOMS = 500;
 /** So often a room is asked for that cannot be heard now. */
-const JOINS = 5;
+const JOINS = 3;
+/** So often, in milliseconds, rooms are asked about that are not heard. */
+const POLL_MS = 30_000;
 /** So many that were heard are asked for again after a reconnect: they may have been changed meanwhile. */
 const AGAIN = 25;
 /** Asking again would change nothing. */
-const FINAL = new Set(['VALIDATION_ERROR', 'PAYLOAD_TOO_LARGE', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND', 'UNKNOWN_EVENT', 'AUTH_ERROR']);
+const FINAL = new Set(['VALIDATION_ERROR', 'PAYLOAD_TOO_LARGE', 'CONFLICT', 'FORBIDDEN', 'NOT_FOUND', 'UNKNOWN_EVENT']);
 const ASKS_GPT = /^@gpt(?![\p{L}\p{N}_])/iu;
 
 const same = (a: UserId | null, b: UserId | null) => a !== null && b !== null && String(a) === String(b);
@@ -157,6 +164,10 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
   } catch {
     // What cannot be read is as good as nothing.
   }
+  /** The rooms that this connection hears, and how many that may be. */
+  const live = new Set<ChatRoomId>();
+  let most = Infinity;
+  let opened: ChatRoomId | undefined;
   let rooms: readonly ChatRoom[] | null = [];
   let loaded = false;
   let problem: SignalboxError | null = null;
@@ -210,6 +221,7 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
   }
 
   function drop(roomID: ChatRoomId) {
+    live.delete(roomID);
     if (!places.delete(roomID)) return;
     keep(waiting.filter((line) => line.roomID !== roomID));
   }
@@ -256,8 +268,14 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
     return { timestamp: Math.min(heard, (before?.createdAt ?? 1) - 1) };
   }
 
-  /** Catches up with rooms, and hears them from then on. With none it still hears of new ones. */
+  /** Catches up with rooms, and hears them from then on, those first that matter most. With none it still hears of new ones. */
   async function enter(some: readonly Place[]) {
+    await sync(some);
+    const order = [...some].sort((a, b) => Number(b.info.roomID === opened) - Number(a.info.roomID === opened) || latest(a, b));
+    for (const { info: { roomID } } of order) if (live.size < most) await join(roomID);
+  }
+
+  async function sync(some: readonly Place[]) {
     for (let i = 0; i === 0 || i < some.length; i += ROOMS) {
       const asked = some.slice(i, i + ROOMS);
       const synced = await insist('syncRooms', { rooms: asked.map((place) => ({ roomId: place.info.roomID, ...since(place) })) });
@@ -268,7 +286,6 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
       // What the server leaves out is over, at least for this user.
       for (const { info: { roomID } } of asked) if (!synced.some(({ roomId }) => roomId === roomID)) drop(roomID);
     }
-    for (const { info: { roomID } } of [...some].sort(latest)) if (places.has(roomID) && !(await join(roomID))) break;
   }
 
   /** What the server tells of a room at once; where that is cut off, all that follows. */
@@ -284,18 +301,35 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
     }
   }
 
-  /** Hears a room from now on, and first what it has said meanwhile. False where the server does not let one hear more rooms. */
-  async function join(roomID: ChatRoomId): Promise<boolean> {
+  /** Hears a room from now on, and first what it has said meanwhile. */
+  async function join(roomID: ChatRoomId) {
+    const place = places.get(roomID);
+    if (!place) return;
     try {
-      await insist('join', { roomID, createdAt: places.get(roomID)?.heard ?? 0 }, JOINS);
-      return true;
+      await insist('join', { roomID, createdAt: place.heard ?? 0 }, JOINS);
+      live.add(roomID);
     } catch (error) {
       const { code } = error as SignalboxError;
-      if (code === 'RATE_LIMIT') return false;
-      if (code !== 'FORBIDDEN') throw error;
-      drop(roomID);
-      return true;
+      if (code === 'RATE_LIMIT') most = live.size;
+      else if (code === 'FORBIDDEN') drop(roomID);
+      else throw error;
     }
+  }
+
+  /** Hears a room, if need be instead of the one where nothing was said for longest. */
+  async function prefer(roomID: ChatRoomId) {
+    if (!socket.connected || live.has(roomID)) return;
+    if (live.size < most) await join(roomID);
+    const [quiet] = [...places.values()].filter(({ info }) => live.has(info.roomID)).sort(latest).reverse();
+    if (live.has(roomID) || !places.has(roomID) || !quiet) return;
+    live.delete(quiet.info.roomID);
+    await link.ask('leave', { roomID: quiet.info.roomID });
+    await join(roomID);
+  }
+
+  async function poll() {
+    const unheard = [...places.values()].filter(({ info }) => !live.has(info.roomID));
+    if (socket.connected && unheard.length > 0) await sync(unheard).catch(() => {});
   }
 
   /** Learns of rooms that began, and of those that are no more. */
@@ -337,6 +371,8 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
   }
 
   function disconnected() {
+    live.clear();
+    most = Infinity;
     // Some of it is missing now; the whole answer comes as a message.
     for (const place of places.values()) {
       for (const { key, state } of place.answers.values()) if (state === 'writing') place.answers.delete(key);
@@ -468,6 +504,9 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
   socket.on('roomDeleted', deleted);
   socket.on('gptChunk', wrote);
   const unsubscribe = link.subscribe(identify);
+  const timer = setInterval(poll, POLL_MS);
+  // A Node process ends although somebody chats.
+  (timer as { unref?: () => void }).unref?.();
   identify();
   if (socket.connected) void connected();
 
@@ -485,6 +524,11 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
     room(roomID) {
       const place = places.get(roomID);
       return place && (place.seen ??= view(place));
+    },
+    open(roomID) {
+      opened = roomID;
+      // Where it is not known yet, or the connection is lost, it comes first later.
+      if (loaded && places.has(roomID)) void prefer(roomID).catch(() => {});
     },
     async create(name, participants) {
       const info = await link.request('/api/chat/rooms', { name, participants }) as RoomUpdate;
@@ -542,6 +586,7 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
       if (closed) return;
       closed = true;
       clearTimeout(later);
+      clearInterval(timer);
       unsubscribe();
       socket.off('connect', connected);
       socket.off('disconnect', disconnected);
@@ -551,7 +596,7 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
       socket.off('roomUpdate', updated);
       socket.off('roomDeleted', deleted);
       socket.off('gptChunk', wrote);
-      if (socket.connected) for (const roomID of places.keys()) socket.emit('leave', { roomID });
+      if (socket.connected) for (const roomID of live) socket.emit('leave', { roomID });
       listeners.clear();
     },
   };

@@ -1,6 +1,8 @@
 // The chat: what is said arrives once and in order, whatever happens to the connection, the server or the page.
-import { beforeAll, afterAll, describe, expect, it } from 'vitest';
-import { type Chat, type ChatMessage, type ChatOptions, type ChatRoom, createChat } from '../src/index.js';
+import type { ServerResponse } from 'node:http';
+import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
+import { breaks, endpoint, refuses, says as writes, stalls } from '../../../tests/clients/openai.mjs';
+import { type Chat, type ChatOptions, type ChatRoom, createChat } from '../src/index.js';
 import {
   type Server, connected, dataDir, freePort, killed, launched, linkByHand, linked, network, settled, started, storage, tidy, token, until,
 } from './helpers.js';
@@ -34,8 +36,9 @@ async function pair(urls: { mina?: string; jun?: string } = {}) {
 
 const texts = (chat: Chat, roomID: string) => chat.room(roomID)!.lines.map(({ content }) => content);
 const states = (chat: Chat, roomID: string) => chat.room(roomID)!.lines.map(({ content, state }) => `${content} ${state}`);
+/** These are there, once each and in this order, and the server has all of them. */
 const reads = (chat: Chat, roomID: string, all: string[]) =>
-  until(`${all.length} lines`, () => texts(chat, roomID).join('|') === all.join('|') && chat.room(roomID)!.lines.every(({ state }) => state === 'sent'));
+  until(`${all.length} lines`, () => states(chat, roomID).join('|') === all.map((content) => `${content} sent`).join('|'));
 const numbered = (count: number, from = 1) => Array.from({ length: count }, (_, i) => `line ${from + i}`);
 
 /** Says it without a chat, one after the other. */
@@ -102,6 +105,27 @@ describe('rooms', () => {
     await until('the new room alone', () => jun.rooms.map(({ name }) => name).join() === 'Dinner');
     await reads(jun, fresh, ['hungry?']);
   });
+});
+
+it('more rooms than a socket may hear are there all the same: the one that is looked at is heard, the others are asked about', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
+  const { url } = await started({ ROOMS_PER_SOCKET: '2' });
+  const writer = await chatting(someone('jun'), url);
+  const reader = await chatting(someone('mina'), url);
+  const ids: string[] = [];
+  for (const name of ['A', 'B', 'C']) ids.push((await writer.create(name, [reader.user])).roomID);
+  await until('all rooms', () => ids.every((roomID) => reader.room(roomID)?.loaded));
+  for (const roomID of ids.toReversed()) {
+    reader.open(roomID);
+    await say(writer.user, roomID, ['looked at'], url);
+    await reads(reader, roomID, ['looked at']);
+  }
+  for (const roomID of ids) await say(writer.user, roomID, ['later'], url);
+  await until('what is said everywhere', () => {
+    vi.advanceTimersByTime(30_000);
+    return ids.every((roomID) => texts(reader, roomID).join() === 'looked at,later');
+  });
+  vi.useRealTimers();
 });
 
 describe('messages', () => {
@@ -287,60 +311,73 @@ describe('history', () => {
 });
 
 describe('the assistant', () => {
-  const message = (id: number, more: Partial<ChatMessage> = {}): ChatMessage =>
-    ({ id, roomID: 'r', userId: 'jun', username: 'jun', content: `message ${id}`, createdAt: id, ...more });
+  type Answer = (response: ServerResponse) => unknown;
 
-  /** A room with two messages. */
-  async function room() {
-    const byHand = linkByHand();
-    const info = { roomID: 'r', name: 'R', ownerId: 'jun', participants: [{ userId: 'mina', username: 'mina' }], createdAt: 1 };
-    const link = Object.assign(byHand.link, { user: 'mina', subscribe: () => () => {}, request: async () => [info] });
-    const chat = tidy(createChat(link, { storage: storage() }));
-    const enter = async () => {
-      await byHand.connect();
-      for (const event of ['syncRooms', 'syncRooms', 'join']) {
-        await until(event, () => byHand.waiting(event).length > 0 || chat.room('r')?.loaded);
-        const [asked] = byHand.waiting(event);
-        const rooms = (asked?.payload.rooms ?? []) as { roomId: string }[];
-        await asked?.answer(event === 'join' ? { success: true, roomID: 'r' } : rooms.map(({ roomId }) => ({ roomId, messages: [message(1), message(2)] })));
-      }
-    };
-    await enter();
-    await until('the room', () => chat.room('r')?.loaded);
-    const lines = () => chat.room('r')!.lines.map(({ key, content, state }) => [key, content, state]);
-    return { ...byHand, chat, lines };
+  /** A server with an assistant that answers so. */
+  async function assisted(...answers: Answer[]) {
+    const fake = tidy(await endpoint() as unknown as { url: string; answers: Answer[]; close(): Promise<void> });
+    fake.answers.push(...answers);
+    return started({ GPT_BASE_URL: fake.url, GPT_MODEL: 'fake' });
   }
-  const chunk = (delta: string, more = {}) => ({ id: 'gpt-2', roomID: 'r', delta, ...more });
 
-  it('writes piece by piece, below what was said, until the whole answer is there', async () => {
-    const { chat, lines, push } = await room();
-    await push('gptChunk', chunk('Hel'));
-    await push('message', message(3));
-    await push('gptChunk', chunk('lo'));
-    expect(lines().slice(2)).toEqual([['3', 'message 3', 'sent'], ['gpt-2', 'Hello', 'writing']]);
-    expect(chat.room('r')!.lines.at(-1)).toMatchObject({ userId: 'gpt', gpt: true, own: false });
-    await push('message', message(4, { userId: 'gpt', username: 'gpt', gpt: true, content: 'Hello!', clientId: 'gpt-2' }));
-    await push('message', message(5));
-    expect(lines().slice(3)).toEqual([['gpt-2', 'Hello!', 'sent'], ['5', 'message 5', 'sent']]);
+  /** Two users in a room there. */
+  async function asking(...answers: Answer[]) {
+    const { url } = await assisted(...answers);
+    return pair({ mina: url, jun: url });
+  }
+
+  it('writes piece by piece below what was said, until the whole answer is there', async () => {
+    let go!: () => void;
+    const rest = new Promise<void>((resolve) => (go = resolve));
+    const { mina, jun, roomID } = await asking(async (response: ServerResponse) => {
+      const write = (content: string) => response.write(`data: ${JSON.stringify({ choices: [{ index: 0, delta: { content } }] })}\n\n`);
+      response.writeHead(200, { 'content-type': 'text/event-stream' });
+      ['It is ', 'the first '].forEach(write);
+      await rest;
+      write('answer.');
+      response.end('data: [DONE]\n\n');
+    });
+    mina.send(roomID, '@gpt which one?');
+    await until('two pieces', () => [mina, jun].every((chat) => texts(chat, roomID)[1] === 'It is the first '));
+    jun.send(roomID, 'let us see');
+    const expected = ['@gpt which one? sent', 'let us see sent', 'It is the first  writing'];
+    await until('the answer below it', () => states(mina, roomID).join('|') === expected.join('|'));
+    const [, , writing] = mina.room(roomID)!.lines;
+    expect(writing).toMatchObject({ id: null, userId: 'gpt', gpt: true, own: false });
+    go();
+    for (const chat of [mina, jun]) await reads(chat, roomID, ['@gpt which one?', 'let us see', 'It is the first answer.']);
+    expect(mina.room(roomID)!.lines[2]!.key).toBe(writing!.key);
   });
 
-  it('takes back what it wrote when it begins anew, and says where it failed', async () => {
-    const { chat, lines, push } = await room();
-    await push('gptChunk', chunk('Hel'));
-    await push('gptChunk', chunk('', { restart: true }));
-    expect(lines().at(-1)).toEqual(['gpt-2', '', 'writing']);
-    await push('gptChunk', chunk('Good'));
-    await push('gptChunk', chunk('', { failed: 'UNAVAILABLE' }));
-    await push('message', message(3));
-    expect(lines().slice(2)).toEqual([['gpt-2', 'Good', 'failed'], ['3', 'message 3', 'sent']]);
-    expect(chat.room('r')!.lines[2]!.error).toMatchObject({ code: 'UNAVAILABLE' });
+  it('begins anew where it broke off, and says where it failed', async () => {
+    const { mina, jun, roomID } = await asking(breaks('It is '), writes(['the ', 'second.']), refuses(400));
+    mina.send(roomID, 'which one?', { gpt: true });
+    for (const chat of [mina, jun]) await reads(chat, roomID, ['which one?', 'the second.']);
+    mina.send(roomID, '@GPT and now?');
+    await until('the failure', () => states(jun, roomID).join('|') === 'which one? sent|the second. sent|@GPT and now? sent| failed');
+    mina.send(roomID, 'never mind');
+    await until('the order', () => texts(jun, roomID).at(-1) === 'never mind');
+    expect(jun.room(roomID)!.lines[3]).toMatchObject({ state: 'failed', error: { code: 'UNAVAILABLE' } });
+  });
+
+  it('is asked once where the server has none, and what is said after that goes on', async () => {
+    const { mina, jun, roomID } = await pair();
+    const { key } = mina.send(roomID, '@gpt hello?');
+    mina.send(roomID, 'nobody there');
+    await reads(jun, roomID, ['nobody there']);
+    expect(mina.room(roomID)!.lines.at(-1)).toMatchObject({ key, state: 'refused', error: { code: 'UNAVAILABLE' } });
+    mina.discard(key);
+    await reads(mina, roomID, ['nobody there']);
   });
 
   it('leaves nothing half-written after a lost connection', async () => {
-    const { lines, push, disconnect } = await room();
-    await push('gptChunk', chunk('Hel'));
-    await disconnect();
-    expect(lines().length).toBe(2);
+    const { port, url } = await assisted(stalls('It is '));
+    const way = await network(port);
+    const { mina, roomID } = await pair({ mina: way.url, jun: url });
+    mina.send(roomID, '@gpt which one?');
+    await until('a piece', () => states(mina, roomID).at(-1) === 'It is  writing');
+    way.down();
+    await until('the loss', () => texts(mina, roomID).length === 1);
   });
 });
 

@@ -4,7 +4,7 @@ import { useEffect, type ReactNode } from 'react';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { UNLIMITED, client, freePort, once, startServer, token } from '../../../tests/clients/server.mjs';
 import type { ConnectOptions, Link } from '../src/index.js';
-import { ConnectionStatus, SignalboxProvider, useMonitor, useQueueUpdates, useScanner, useSeatUpdates, useSocket } from '../src/react.js';
+import { ConnectionStatus, SignalboxProvider, useChat, useMonitor, useQueueUpdates, useScanner, useSeatUpdates, useSocket } from '../src/react.js';
 
 type Server = Awaited<ReturnType<typeof startServer>>;
 
@@ -370,5 +370,36 @@ describe('a scan', () => {
     expect(shown).toEqual(['A-1']);
     await waitFor(() => expect(scanner.current.entries.map(({ orderNo, state }) => [orderNo, state])).toEqual([['A-1', 'displayed']]));
     await expect(scanner.current.scan(' ')).rejects.toMatchObject({ code: 'VALIDATION_ERROR' });
+  });
+});
+
+describe('a chat', () => {
+  const memory = () => {
+    const kept = new Map<string, string>();
+    return { getItem: (key: string) => kept.get(key) ?? null, setItem: (key: string, value: string) => void kept.set(key, value) };
+  };
+
+  it('shows rooms and what is said in them, once, also over a lost connection', async () => {
+    const signalbox = await server();
+    const [mina, jun] = ['mina', 'jun'].map((user) => {
+      const storage = memory();
+      return show(signalbox, user, () => ({ ...useChat({ storage }), ...useSocket() }));
+    });
+    await waitFor(() => expect([mina, jun].every((hook) => hook!.result.current.loaded)).toBe(true));
+    const { roomID } = await act(() => mina!.result.current.create('Lunch', ['jun']));
+    const lines = (hook: typeof mina) => hook!.result.current.rooms[0]?.lines.map(({ content, state }) => `${content} ${state}`);
+    await waitFor(() => expect(lines(jun)).toEqual([]));
+    act(() => void mina!.result.current.send(roomID, 'Hungry?'));
+    for (const hook of [mina, jun]) await waitFor(() => expect(lines(hook)).toEqual(['Hungry? sent']));
+    await settled(jun!.result.current.link);
+    await comeBack(jun!.result.current.link);
+    act(() => void jun!.result.current.send(roomID, 'Always'));
+    for (const hook of [mina, jun]) await waitFor(() => expect(lines(hook)).toEqual(['Hungry? sent', 'Always sent']));
+    const [, answer] = jun!.result.current.rooms[0]!.lines;
+    await act(() => jun!.result.current.edit(roomID, answer!.id!, 'Always!'));
+    await waitFor(() => expect(lines(mina)).toEqual(['Hungry? sent', 'Always! sent']));
+    expect(await act(() => mina!.result.current.remove(roomID))).toBe(true);
+    for (const hook of [mina, jun]) await waitFor(() => expect(hook!.result.current.rooms).toEqual([]));
+    expect(mina!.result.current.problem).toBeNull();
   });
 });

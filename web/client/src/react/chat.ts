@@ -21,10 +21,11 @@ export function useChat(options: ChatOptions = {}): ChatView {
     return chat.send(...args);
   }) as Chat['send'];
   const create = useLatest((...args: Parameters<Chat['create']>) => chat?.create(...args) ?? early()) as Chat['create'];
+  const open = useLatest((roomID: string) => chat?.open(roomID)) as Chat['open'];
   const retry = useLatest((key: string) => chat?.retry(key)) as Chat['retry'];
   const discard = useLatest((key: string) => chat?.discard(key)) as Chat['discard'];
   const edit = useLatest((...args: Parameters<Chat['edit']>) => chat?.edit(...args) ?? early()) as Chat['edit'];
   const older = useLatest((roomID: string) => chat?.older(roomID) ?? early()) as Chat['older'];
   const remove = useLatest((roomID: string) => chat?.remove(roomID) ?? early()) as Chat['remove'];
-  return { rooms, loaded, problem, create, send, retry, discard, edit, older, remove };
+  return { rooms, loaded, problem, open, create, send, retry, discard, edit, older, remove };
 }
