@@ -45,8 +45,14 @@ const SETTINGS = {
 
 // --- servers
 
+// A run that is cut short leaves nothing behind.
 const children = new Set();
-process.on('exit', () => children.forEach((child) => child.kill('SIGKILL')));
+const directories = new Set();
+process.on('exit', () => {
+  children.forEach((child) => child.kill('SIGKILL'));
+  directories.forEach((directory) => fs.rmSync(directory, { recursive: true, force: true }));
+});
+for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 /** Takes every trace, so that exporting is part of what is measured. */
 const sink = http.createServer((request, response) => request.resume().on('end', () => response.end()));
@@ -76,27 +82,22 @@ async function launch(program, settings = {}) {
 /** Signalbox, its logs on disk and its database in a directory of its own under `under`; `fill` is SQL for that, once it has tables. */
 async function signalbox({ under = os.tmpdir(), fill, ...settings } = {}) {
   const [logs, data] = [os.tmpdir(), under].map((dir) => fs.mkdtempSync(path.join(dir, 'signalbox-bench-')));
+  directories.add(logs).add(data);
   const traces = `http://127.0.0.1:${sink.address().port}`;
   const begin = async () => {
     const server = await launch(SIGNALBOX, { ...SETTINGS, LOG_DIR: logs, DATA_DIR: data, OTEL_EXPORTER_OTLP_ENDPOINT: traces, ...settings });
     await until('the database', async () => (await fetch(`http://127.0.0.1:${server.port}/readyz`)).ok);
     return server;
   };
-  let server = await begin();
+  const server = await begin();
   if (fill) {
     await server.stop();
     const python = 'import sqlite3, sys; sqlite3.connect(sys.argv[1]).executescript(sys.stdin.read())';
     const sql = `PRAGMA synchronous = OFF; BEGIN; ${fill}; COMMIT; PRAGMA wal_checkpoint(TRUNCATE);`;
     execFileSync('python3', ['-c', python, path.join(data, 'signalbox.db')], { input: sql });
-    server = await begin();
+    return begin();
   }
-  return {
-    ...server,
-    async stop() {
-      await server.stop();
-      [logs, data].forEach((dir) => fs.rmSync(dir, { recursive: true }));
-    },
-  };
+  return server;
 }
 
 /** The sum of the metrics whose line begins like this. */
@@ -253,12 +254,14 @@ async function fanout(server, kind) {
     assert.equal(heard.count, SECS * RATE * members.length, 'no delivery is missing, and none came twice');
     if (name === 'all') figures.bytes = heard.bytes / heard.count;
   }
+  const silence = await costs(server, SECS * RATE, () => sleep(SECS * 1000));
   sockets.forEach((socket) => socket.close());
   const { all, alone, bytes } = figures;
-  return { all: all.cpu, alone: alone.cpu, each: (all.cpu - alone.cpu) / (MEMBERS - 1), others: Math.max(all.others, alone.others), bytes };
+  return { all: all.cpu, silence: silence.cpu, alone: alone.cpu, each: (all.cpu - alone.cpu) / (MEMBERS - 1), others: Math.max(all.others, alone.others), bytes };
 }
 
 async function fanouts() {
+  assert.ok(BARE, 'BARE_BIN is the bare relay that benches/run builds');
   const rows = new Map();
   let bytes;
   const SERVERS = [
@@ -284,6 +287,7 @@ async function fanouts() {
     column(`CPU µs per message, room of ${MEMBERS}`, 'all'),
     ['to bare', (results) => (quantile(results.map(({ all }) => all), 0.5) / quantile(bare, 0.5)).toFixed(2)],
     column('room of 1', 'alone'),
+    column('while nobody speaks', 'silence'),
     column('each further member', 'each', 2),
     column('other work, % of a core', 'others'),
   ]);

@@ -151,13 +151,11 @@ impl Assistant {
             Ok(tokens) => answering.finish(GptOutcome::Ok, "", tokens),
             Err(Ended::Cancelled) => answering.finish(GptOutcome::Cancelled, "cancelled", [0; 2]),
             Err(Ended::Failed(reason)) => {
-                self.send(
-                    &ask,
-                    &GptChunk {
-                        failed: Some("UNAVAILABLE"),
-                        ..GptChunk::of(&ask, &id)
-                    },
-                );
+                let failed = GptChunk {
+                    failed: Some("UNAVAILABLE"),
+                    ..GptChunk::of(&ask, &id)
+                };
+                self.send(&ask, &failed);
                 answering.finish(GptOutcome::Failed, reason, [0; 2]);
             }
         }
@@ -196,8 +194,8 @@ impl Assistant {
 
     /// Asks until there is an answer, or trying again makes no sense.
     async fn ask(&self, ask: &Ask, id: &str, lines: &[Line]) -> Result<Answer, Fault> {
-        let mut wait = BACK_OFF;
-        for attempt in 1.. {
+        let (mut left, mut wait) = (TRIES, BACK_OFF);
+        loop {
             let mut answer = Answer::default();
             let whole = self.listen(ask, id, lines, &mut answer);
             let fault = match tokio::time::timeout(self.gpt.timeout, whole).await {
@@ -205,7 +203,8 @@ impl Assistant {
                 Ok(Err(fault)) => fault,
                 Err(_) => Fault::TIMEOUT,
             };
-            if !fault.again || attempt == TRIES {
+            left -= 1;
+            if !fault.again || left == 0 {
                 return Err(fault);
             }
             self.telemetry.metrics.gpt_retries.inc();
@@ -221,7 +220,6 @@ impl Assistant {
             tokio::time::sleep(fault.after.unwrap_or(jitter)).await;
             wait *= 2;
         }
-        Err(Fault::EMPTY)
     }
 
     /// One try: says each piece as it comes.

@@ -9,7 +9,7 @@ use crate::{
     event::{
         ChatResult, ChatRoomId, ClientEvent, Code, Context, Decision, Effect, EventName, Fact,
         Identity, Namespace, PeerId, PushName, Refusal, Rejection, Reply, Role, Room, Sequel,
-        Target, Text, Visits,
+        Target, Text, UserId, Visits,
     },
     live::{Ask, Asks, Listeners, Turns},
     store::{Edited, Message, NewMessage, Removed, Said, Store, StoreError},
@@ -397,11 +397,7 @@ impl ClientEvent<ChatServices> for DeleteRoom {
                 chat.listeners.silence(id, None);
                 chat.asks.cancel(id);
                 let mut decision = in_room(id, Some(true)).then(Effect::Close(room));
-                let gone = RoomDeleted { room: id };
-                let told = before.users().map(|user| {
-                    let to = Target::Room(Room::Chatter(user.clone()));
-                    Effect::emit(to, PushName::RoomDeleted, &gone)
-                });
+                let told = before.users().map(|user| gone(user, id));
                 decision.effects.extend(told);
                 decision
             }
@@ -409,13 +405,22 @@ impl ClientEvent<ChatServices> for DeleteRoom {
                 chat.listeners.silence(id, Some(&who));
                 before.without(&who);
                 let news = Effect::emit(Target::Room(room.clone()), PushName::RoomUpdate, &before);
+                // Its other sockets have the room no more.
+                let own = gone(&who, id);
                 in_room(id, Some(false))
                     .then(Effect::Expel(room, who))
+                    .then(own)
                     .then(news)
             }
         };
         Ok(decision.during(turn))
     }
+}
+
+/// Tells a user that a room is no more, for it at least.
+fn gone(user: &UserId, room: &ChatRoomId) -> Effect {
+    let to = Target::Room(Room::Chatter(user.clone()));
+    Effect::emit(to, PushName::RoomDeleted, &RoomDeleted { room })
 }
 
 #[async_trait]

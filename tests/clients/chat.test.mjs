@@ -816,7 +816,7 @@ for (const namespace of NAMESPACES) {
       await settled(owner, roomID, [owner, other]);
       for (const socket of [leaver, tab]) {
         await outside(socket, roomID);
-        assert.deepEqual([said(socket, roomID), heard(socket, 'messageEdited'), heard(socket, 'roomDeleted')], [[], [], []]);
+        assert.deepEqual([said(socket, roomID), heard(socket, 'messageEdited'), heard(socket, 'roomDeleted')], [[], [], [{ roomID }]]);
       }
       assert.deepEqual((await http(server, 'GET', '/api/chat/rooms', { as: members[1] })).data, []);
       assert.deepEqual(sorted((await http(server, 'GET', '/api/chat/rooms', { as: members[2] })).data[0]).participants, staying);
