@@ -1,13 +1,13 @@
 // The chat drill: the server is killed while 50 clients chat, and a judge says whether nothing was lost, doubled or swapped.
 //   node tests/delivery/chat.mjs --seconds 60 --database postgres
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { UNLIMITED, client, freePort, nonce, startServer, token, until } from '../clients/server.mjs';
 import { sleep } from './clients.mjs';
 import { postgres } from './postgres.mjs';
+import { scene } from './scene.mjs';
 
 const ANSWER_MS = 2000;
 const AGAIN_MS = 100;
@@ -191,18 +191,12 @@ function chatter(url, { name, room, number, interval, log }) {
 }
 
 async function drill({ seconds, kills, clients, rooms, rate, database: kind, keep }) {
-  // Everything is in one directory and ends with this process, however that ends.
-  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-chat-'));
-  fs.chmodSync(dir, 0o755); // PostgreSQL, a user of its own, has its directory in it.
-  process.env.TMPDIR = dir;
   let server;
   let database;
-  process.on('exit', () => {
+  const dir = scene('signalbox-chat-', () => {
     server?.kill('SIGKILL');
     database?.kill();
-    fs.rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
   });
-  for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
   if (kind === 'postgres') database = await postgres(dir, await freePort());
   const port = await freePort();
   const url = `http://127.0.0.1:${port}`;

@@ -1,13 +1,13 @@
 // The delivery drill: the server is killed again and again under load, and a judge says whether its promise held.
 //   node tests/delivery/run.mjs --kills 100 --database postgres --stop-postgres
 import fs from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { UNLIMITED, freePort, startServer, until } from '../clients/server.mjs';
 import { emptyHistory, monitor, phone, sleep } from './clients.mjs';
 import { judge } from './judge.mjs';
 import { postgres } from './postgres.mjs';
+import { scene } from './scene.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -42,18 +42,12 @@ function series(purpose) {
   };
 }
 
-// Everything is in one directory and ends with this process, however that ends.
-const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'signalbox-delivery-'));
-fs.chmodSync(dir, 0o755); // PostgreSQL, a user of its own, has its directory in it.
-process.env.TMPDIR = dir;
 let server;
 let database;
-process.on('exit', () => {
+const dir = scene('signalbox-delivery-', () => {
   server?.kill('SIGKILL');
   database?.kill();
-  fs.rmSync(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 });
 });
-for (const signal of ['SIGINT', 'SIGTERM']) process.on(signal, () => process.exit(1));
 
 if (values.database === 'postgres') database = await postgres(dir, await freePort());
 const port = await freePort();

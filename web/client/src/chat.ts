@@ -5,6 +5,7 @@ import type {
   Ack, ChatMessage, ChatRoomId, ClientEvents, GptChunk, MessageId, Participant, Payload, RoomDeleted, RoomUpdate, Said, UserId,
 } from './events.js';
 import type { Link } from './link.js';
+import { listen } from './listen.js';
 import { Listeners } from './listeners.js';
 import { tabStorage } from './storage.js';
 import { newNonce } from './trace.js';
@@ -495,14 +496,10 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
     changed(place);
   };
 
-  socket.on('connect', connected);
-  socket.on('disconnect', disconnected);
-  socket.on('message', heard);
-  socket.on('previousMessages', missed);
-  socket.on('messageEdited', edited);
-  socket.on('roomUpdate', updated);
-  socket.on('roomDeleted', deleted);
-  socket.on('gptChunk', wrote);
+  const cease = listen(socket, {
+    connect: connected, disconnect: disconnected, message: heard, previousMessages: missed, messageEdited: edited,
+    roomUpdate: updated, roomDeleted: deleted, gptChunk: wrote,
+  });
   const unsubscribe = link.subscribe(identify);
   const timer = setInterval(poll, POLL_MS);
   // A Node process ends although somebody chats.
@@ -588,14 +585,7 @@ export function createChat(link: Link, { storage = tabStorage() }: ChatOptions =
       clearTimeout(later);
       clearInterval(timer);
       unsubscribe();
-      socket.off('connect', connected);
-      socket.off('disconnect', disconnected);
-      socket.off('message', heard);
-      socket.off('previousMessages', missed);
-      socket.off('messageEdited', edited);
-      socket.off('roomUpdate', updated);
-      socket.off('roomDeleted', deleted);
-      socket.off('gptChunk', wrote);
+      cease();
       if (socket.connected) for (const roomID of live) socket.emit('leave', { roomID });
       listeners.clear();
     },

@@ -3,6 +3,7 @@ import { backoff } from './backoff.js';
 import type { SignalboxError } from './errors.js';
 import type { Device, JoinedSession, SessionStatus } from './events.js';
 import type { Link } from './link.js';
+import { listen } from './listen.js';
 
 /** The server drops sessions in which nothing happened for half an hour, and tells nobody. */
 const AGAIN_MS = 600_000;
@@ -95,11 +96,7 @@ export function member(link: Link, options: MemberOptions): Member {
     failures = 0;
     if (wanted) join();
   };
-  socket.on('connect', connected);
-  socket.on('disconnect', outside);
-  socket.on('joinedSession', joined);
-  socket.on('clientJoined', news);
-  socket.on('clientLeft', news);
+  const cease = listen(socket, { connect: connected, disconnect: outside, joinedSession: joined, clientJoined: news, clientLeft: news });
   if (socket.connected) connected();
 
   return {
@@ -116,11 +113,7 @@ export function member(link: Link, options: MemberOptions): Member {
       outside();
     },
     close() {
-      socket.off('connect', connected);
-      socket.off('disconnect', outside);
-      socket.off('joinedSession', joined);
-      socket.off('clientJoined', news);
-      socket.off('clientLeft', news);
+      cease();
       clearTimeout(timer);
       if (wanted && socket.connected) socket.emit('leaveSession', { sessionId });
       wanted = false;
