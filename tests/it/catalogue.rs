@@ -121,7 +121,7 @@ fn users() -> Vec<(String, String)> {
             };
             if let Some(alert) = named("alert: ") {
                 let page = rule.split("/docs/").nth(1).unwrap();
-                let page = page.split_whitespace().next().unwrap();
+                let page = page.split(['\'', '"', '\n']).next().unwrap();
                 users.push((format!("[{alert}]({page})"), rule.to_owned()));
             } else if let Some(record) = named("record: ") {
                 users.push((record, rule.to_owned()));
