@@ -1,6 +1,6 @@
 #!/usr/bin/env node
 // Measures chat: what a message to a room costs beside the bare relay, and what reading from a long history and from many rooms takes.
-//   BARE_BIN=.../release/bare benches/chat.mjs     everything, three repeats: about 20 minutes, and 1 GB in the temporary directory
+//   BARE_BIN=.../release/bare benches/chat.mjs     everything, three repeats: about 10 minutes, half a GB in the temporary directory
 //   ONLY="history sync"                            only these parts (fanout history sync)
 //   REPEATS=1 SECS=4 LOADS=50                      a quick look
 //   SIGNALBOX_BIN=/path/to/signalbox               a release build (default: target/release/signalbox)
@@ -257,7 +257,8 @@ async function fanout(server, kind) {
   const silence = await costs(server, SECS * RATE, () => sleep(SECS * 1000));
   sockets.forEach((socket) => socket.close());
   const { all, alone, bytes } = figures;
-  return { all: all.cpu, silence: silence.cpu, alone: alone.cpu, each: (all.cpu - alone.cpu) / (MEMBERS - 1), others: Math.max(all.others, alone.others), bytes };
+  const each = (all.cpu - alone.cpu) / (MEMBERS - 1);
+  return { all: all.cpu, silence: silence.cpu, alone: alone.cpu, each, others: Math.max(all.others, alone.others), bytes };
 }
 
 async function fanouts() {

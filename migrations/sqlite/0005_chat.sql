@@ -4,9 +4,7 @@ CREATE TABLE chat_rooms (
     id         TEXT PRIMARY KEY,
     name       TEXT NOT NULL,
     owner_id   TEXT NOT NULL,
-    created_at INTEGER NOT NULL,
-    -- Of the last message: whoever writes one changes it, so that messages of a room are written one after the other.
-    last_at    INTEGER NOT NULL DEFAULT 0
+    created_at INTEGER NOT NULL
 );
 
 -- Whoever left for good has no row any more.

@@ -130,16 +130,27 @@ macro_rules! member {
     };
 }
 
-/// What was said in rooms, where these rows are the rooms that are asked for.
+/// What was said in rooms: the messages that `$after` and `$last` find for each row of `$rows`, a room and a time
+/// or none. They are found by index and limit: however long a room is, no more is read than is asked for.
 macro_rules! since {
-    ($rows:literal) => {
+    ($rows:literal, $after:literal, $last:literal) => {
         concat!(
-            "SELECT ", message!(), " FROM (SELECT said.*, sum(length(content)) OVER (ORDER BY room_id, created_at ",
-            "ROWS UNBOUNDED PRECEDING) AS upto FROM (SELECT m.*, row_number() OVER (PARTITION BY m.room_id ORDER BY ",
-            "CASE WHEN w.since IS NULL THEN -m.created_at ELSE m.created_at END) AS place FROM (", $rows, ") w ",
+            "SELECT ",
+            message!(),
+            " FROM (SELECT said.*, sum(length(content)) OVER (ORDER BY room_id, created_at ",
+            "ROWS UNBOUNDED PRECEDING) AS upto FROM (SELECT m.* FROM (",
+            $rows,
+            ") w ",
             "JOIN chat_participants p ON p.room_id = w.room AND p.user_id = $1 ",
-            "JOIN chat_messages m ON m.room_id = w.room AND (w.since IS NULL OR m.created_at > w.since)) said ",
-            "WHERE place <= $3) measured WHERE upto - length(content) < $4 ORDER BY room_id, created_at"
+            $after,
+            " WHERE w.since IS NOT NULL ",
+            "UNION ALL SELECT m.* FROM (",
+            $rows,
+            ") w ",
+            "JOIN chat_participants p ON p.room_id = w.room AND p.user_id = $1 ",
+            $last,
+            " WHERE w.since IS NULL",
+            ") said) measured WHERE upto - length(content) < $4 ORDER BY room_id, created_at"
         )
     };
 }
@@ -219,40 +230,40 @@ impl Store {
     ///
     /// [`StoreError::Away`]: then it may or may not be kept; `client_id` makes it safe to say it again.
     pub async fn say(&self, new: NewMessage<'_>) -> Result<Said, StoreError> {
-        // Changing the room's row lets one writer in at a time, on any number of nodes.
-        const TURN: &str = concat!(
-            "UPDATE chat_rooms SET last_at = CASE WHEN last_at < $3 THEN $3 ELSE last_at + 1 END WHERE id = $1 AND ($4 OR ",
-            member!(),
-            ") RETURNING last_at"
-        );
-        const KEEP: &str = concat!(
-            "INSERT INTO chat_messages (room_id, user_id, username, content, client_id, gpt, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) RETURNING ",
-            message!()
-        );
-        let said = async {
-            in_transaction!(self, tx => {
-                let at: Option<i64> = sqlx::query_scalar(TURN)
-                    .bind(new.room).bind(new.user).bind(new.at).bind(new.outsider)
-                    .fetch_optional(&mut *tx).await?;
-                let before: Option<Message> = match (at, new.client_id) {
-                    (Some(_), Some(id)) => {
-                        sqlx::query_as(KNOWN).bind(new.room).bind(new.user).bind(id).fetch_optional(&mut *tx).await?
-                    }
-                    _ => None,
-                };
-                match (at, before) {
-                    (None, _) => Said::Outside,
-                    (Some(_), Some(first)) => Said::Again(first),
-                    (Some(at), None) => {
-                        let kept = sqlx::query_as(KEEP)
-                            .bind(new.room).bind(new.user).bind(new.username).bind(new.content)
-                            .bind(new.client_id).bind(new.gpt).bind(at);
-                        Said::New(kept.fetch_one(&mut *tx).await?)
-                    }
-                }
-            })
+        // A file has one writer at a time; on a server, changing the room's row lets one in.
+        let sql = match &self.pool {
+            Pool::Sqlite(_) => concat!(
+                "INSERT INTO chat_messages (room_id, user_id, username, content, client_id, gpt, created_at) ",
+                "SELECT r.id, $2, $3, $4, $5, $6, ",
+                "max($7, (SELECT coalesce(max(created_at), 0) + 1 FROM chat_messages WHERE room_id = r.id)) ",
+                "FROM chat_rooms r WHERE r.id = $1 AND ($8 OR ",
+                member!(),
+                ") ON CONFLICT DO NOTHING RETURNING ",
+                message!()
+            ),
+            Pool::Postgres(_) => concat!(
+                "WITH turn AS (UPDATE chat_rooms SET last_at = greatest($7, last_at + 1) WHERE id = $1 AND ($8 OR ",
+                member!(),
+                ") RETURNING last_at) ",
+                "INSERT INTO chat_messages (room_id, user_id, username, content, client_id, gpt, created_at) ",
+                "SELECT $1, $2, $3, $4, $5, $6, last_at FROM turn ON CONFLICT DO NOTHING RETURNING ",
+                message!()
+            ),
         };
-        self.run(StoreOp::Say, said).await
+        let said = async {
+            // All rows, of which there is one: a file commits when the last one was read.
+            let mut kept: Vec<Message> = on!(self, pool => sqlx::query_as(sql)
+                .bind(new.room).bind(new.user).bind(new.username).bind(new.content).bind(new.client_id)
+                .bind(new.gpt).bind(new.at).bind(new.outsider)
+                .fetch_all(pool).await)?;
+            Ok(kept.pop())
+        };
+        if let Some(message) = self.run(StoreOp::Say, said).await? {
+            return Ok(Said::New(message));
+        }
+        let known = (new.room, new.user, new.client_id);
+        let first = self.said_before(known).await?;
+        Ok(first.map_or(Said::Outside, Said::Again))
     }
 
     /// What a user said under a client's id, if that is known.
@@ -296,17 +307,17 @@ impl Store {
             member!()
         );
         let edited = async {
-            in_transaction!(self, tx => {
-                let changed: Option<Message> = sqlx::query_as(CHANGE)
-                    .bind(room).bind(user).bind(id).bind(content).bind(at)
-                    .fetch_optional(&mut *tx).await?;
-                if let Some(message) = changed {
-                    Edited::Done(message)
-                } else {
-                    let others = sqlx::query_scalar(OTHER).bind(room).bind(user).bind(id);
-                    let others: i64 = others.fetch_one(&mut *tx).await?;
-                    if others > 0 { Edited::NotYours } else { Edited::Missing }
-                }
+            let mut edited: Vec<Message> = on!(self, pool => sqlx::query_as(CHANGE)
+                .bind(room).bind(user).bind(id).bind(content).bind(at).fetch_all(pool).await)?;
+            if let Some(message) = edited.pop() {
+                return Ok(Edited::Done(message));
+            }
+            let others: i64 = on!(self, pool => sqlx::query_scalar(OTHER)
+                .bind(room).bind(user).bind(id).fetch_one(pool).await)?;
+            Ok(if others > 0 {
+                Edited::NotYours
+            } else {
+                Edited::Missing
             })
         };
         self.run(StoreOp::Say, edited).await
@@ -360,10 +371,18 @@ impl Store {
         let wanted = json!(wanted).to_string();
         let sql = match &self.pool {
             Pool::Sqlite(_) => since!(
-                "SELECT value ->> 'room' AS room, value ->> 'since' AS since FROM json_each($2)"
+                "SELECT value ->> 'room' AS room, value ->> 'since' AS since FROM json_each($2)",
+                "JOIN chat_messages m ON m.id IN (SELECT l.id FROM chat_messages l \
+                 WHERE l.room_id = w.room AND l.created_at > w.since ORDER BY l.created_at LIMIT $3)",
+                "JOIN chat_messages m ON m.id IN (SELECT l.id FROM chat_messages l \
+                 WHERE l.room_id = w.room ORDER BY l.created_at DESC LIMIT $3)"
             ),
             Pool::Postgres(_) => since!(
-                "SELECT room, since FROM jsonb_to_recordset(CAST($2 AS jsonb)) AS given (room text, since bigint)"
+                "SELECT room, since FROM jsonb_to_recordset(CAST($2 AS jsonb)) AS given (room text, since bigint)",
+                "JOIN LATERAL (SELECT * FROM chat_messages l \
+                 WHERE l.room_id = w.room AND l.created_at > w.since ORDER BY l.created_at LIMIT $3) m ON true",
+                "JOIN LATERAL (SELECT * FROM chat_messages l \
+                 WHERE l.room_id = w.room ORDER BY l.created_at DESC LIMIT $3) m ON true"
             ),
         };
         let most = i64::from(most);

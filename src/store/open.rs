@@ -168,6 +168,8 @@ async fn sqlite(
     let pool = SqlitePoolOptions::new()
         .max_connections(SQLITE_CONNECTIONS)
         .acquire_timeout(settings.pool_wait)
+        // A connection to a file does not end by itself; asking each time is a way to its thread and back.
+        .test_before_acquire(false)
         .connect_lazy_with(options);
     opened(&pool).await.map_err(|e| unusable(&e))?;
     if std::fs::metadata(&file).is_ok_and(|m| m.len() <= CHECKED_BYTES) {
