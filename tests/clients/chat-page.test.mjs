@@ -145,13 +145,13 @@ describe('the chat page', () => {
   it('a message can be changed by whoever wrote it, and everybody sees that', async () => {
     const server = await start();
     const { mina, jun } = await meet(server);
-    await say(mina, 'tihs', 'that');
-    await reads(jun, ['tihs', 'that']);
+    await say(mina, 'thus', 'that');
+    await reads(jun, ['thus', 'that']);
     assert.equal(await jun.getByRole('button', { name: /^Change/ }).count(), 0);
     await mina.locator('#text').fill('a draft');
-    await line(mina, 'tihs').hover();
-    await mina.getByRole('button', { name: 'Change: tihs' }).click();
-    assert.equal(await mina.locator('#text').inputValue(), 'tihs');
+    await line(mina, 'thus').hover();
+    await mina.getByRole('button', { name: 'Change: thus' }).click();
+    assert.equal(await mina.locator('#text').inputValue(), 'thus');
     await mina.locator('#text').fill('this');
     await mina.getByRole('button', { name: 'Save' }).click();
     for (const page of [mina, jun]) await reads(page, ['this', 'that']);

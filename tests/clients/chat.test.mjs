@@ -125,7 +125,7 @@ describe('the handshake', () => {
       const eva = await account(server, 'Éva 김');
       await chatter(server, eva, { namespace, auth: profile(eva, { username: 'éVA 김' }) });
       // Without a name in the token its user id is the name.
-      for (const [accessToken, username] of [[token('User-x'), 'uSER-X'], [token('x', { userId: 7 }), '7']]) {
+      for (const [accessToken, username] of [[token('User-x'), 'USER-X'], [token('x', { userId: 7 }), '7']]) {
         await chatter(server, kim, { namespace, auth: profile(kim, { accessToken, username }) });
       }
       const seven = profile(kim, { accessToken: token('x', { userId: 7 }), username: 'x' });

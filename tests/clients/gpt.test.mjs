@@ -93,11 +93,11 @@ describe('an answer', () => {
     const { gpt, server, roomID, sockets } = await talking({}, 3);
     const outsider = await chatter(server, await account(server));
     assert.deepEqual(await figures(server), NOTHING);
-    gpt.answers = [says(['Hel', 'lo', ', ', '세계', ' 🌍'], { usage: { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 } })];
+    gpt.answers = [says(['He', 'llo', ', ', '세계', ' 🌍'], { usage: { prompt_tokens: 11, completion_tokens: 7, total_tokens: 18 } })];
     const id = await asks(sockets[1], roomID);
     for (const socket of sockets) {
       const { chunks, message } = await answered(socket, id);
-      assert.deepEqual(chunks, ['Hel', 'lo', ', ', '세계', ' 🌍'].map((delta) => ({ id: `gpt-${id}`, roomID, delta })));
+      assert.deepEqual(chunks, ['He', 'llo', ', ', '세계', ' 🌍'].map((delta) => ({ id: `gpt-${id}`, roomID, delta })));
       const { id: own, createdAt, ...rest } = message;
       assert.deepEqual(rest, { roomID, userId: 'gpt', username: 'gpt', content: 'Hello, 세계 🌍', gpt: true, clientId: `gpt-${id}` });
       assert.ok(Number.isInteger(own) && own > id);

@@ -252,8 +252,8 @@ describe('messages', () => {
 describe('edits', () => {
   it('are seen by everybody, and only authors make them', async () => {
     const { mina, jun, roomID } = await pair();
-    mina.send(roomID, 'tihs');
-    await reads(jun, roomID, ['tihs']);
+    mina.send(roomID, 'thus');
+    await reads(jun, roomID, ['thus']);
     const id = jun.room(roomID)!.lines[0]!.id!;
     await expect(jun.edit(roomID, id, 'that')).rejects.toMatchObject({ code: 'FORBIDDEN' });
     await expect(mina.edit(roomID, id + 1_000_000, 'that')).rejects.toMatchObject({ code: 'NOT_FOUND' });
