@@ -353,13 +353,16 @@ describe('the chat page', () => {
     let go;
     const signal = new Promise((resolve) => (go = resolve));
     const fake = await endpoint();
+    let see;
+    const seen = new Promise((resolve) => (see = resolve));
     // The first answer waits in its middle until it was seen.
-    fake.answers.push(writes(['It is ', 'the <b>first</b> ', 'answer.'], { between: 150 }), refuses(400), waits(signal, writes(['late'])));
+    fake.answers.push(writes(['It is ', seen.then(() => 'the <b>first</b> '), 'answer.']), refuses(400), waits(signal, writes(['late'])));
     try {
       const server = await start({ GPT_BASE_URL: fake.url, GPT_MODEL: 'fake' });
       const { mina, jun } = await meet(server);
       await say(mina, '@gpt which one is it?');
       for (const page of [mina, jun]) await page.locator('#lines .line[data-gpt][data-state=writing]', { hasText: 'It is' }).waitFor();
+      see();
       for (const page of [mina, jun]) await reads(page, ['@gpt which one is it?', 'It is the <b>first</b> answer.']);
       assert.equal(await jun.locator('#lines .line[data-gpt] .by').innerText(), 'Assistant');
       await say(jun, '@gpt and now?');

@@ -18,13 +18,13 @@ function begin(response) {
 
 // What becomes of a request. Each takes the response, and ends when it has done its part.
 
-/** All is well: these pieces, and what they cost. */
+/** All is well: these pieces, each when it is there, and what they cost. */
 export const says = (pieces, { usage, between = 0 } = {}) => async (response) => {
   begin(response);
   for (const piece of pieces) {
     if (between) await sleep(between);
     if (response.destroyed) return;
-    response.write(delta(piece));
+    response.write(delta(await piece));
   }
   response.end(STOP + (usage ? chunk([], { usage }) : '') + DONE);
 };
